@@ -1,0 +1,103 @@
+// Package netplug makes the ports of guests real on the host: it gives every
+// port the bridge or switch port it needs before its guest starts, and takes
+// away what is left of it when the guest is gone.
+//
+// It is declarative: Ensure compares a port with what the host has and changes
+// only the difference, so it may be repeated at any time and picks up where a
+// crash left off. What another program made (Neutron's agent, an administrator)
+// is used as it is and never changed or removed.
+//
+// The package knows nothing of Nova or of messages; a Port is all it is told.
+// It starts no goroutines and keeps no state besides the host's own.
+package netplug
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sirupsen/logrus"
+)
+
+// Plugger makes ports of one kind real.
+//
+// Both methods are safe for concurrent use, also for ports that share a bridge.
+type Plugger interface {
+	// Ensure brings the host to the state in which p's guest can start.
+	// It is repeatable; calling it for a port in use does not disturb traffic.
+	Ensure(ctx context.Context, p Port) error
+
+	// Remove takes away what p alone needed. It is repeatable, succeeds when
+	// nothing is left, and is called when no guest uses the port any more.
+	Remove(ctx context.Context, p Port) error
+}
+
+// Options says how ports are made on this host.
+type Options struct {
+	Log *logrus.Entry // optional; where changes to the host are logged
+}
+
+// Net plugs ports of every kind that this host supports.
+type Net struct {
+	pluggers map[VIFType]Plugger
+}
+
+var _ Plugger = (*Net)(nil)
+
+// New returns a Net for the network namespace of the calling thread.
+func New(o Options) *Net {
+	return newNet(o, kernel{})
+}
+
+func newNet(o Options, links links) *Net {
+	log := o.Log
+	if log == nil {
+		quiet := logrus.New()
+		quiet.SetLevel(logrus.PanicLevel)
+		log = logrus.NewEntry(quiet)
+	}
+	return &Net{pluggers: map[VIFType]Plugger{
+		VIFBridge: &linuxBridge{links: links, log: log},
+	}}
+}
+
+// UnsupportedError says that no port of this kind can be made on this host.
+type UnsupportedError struct {
+	VIFType  VIFType // as Neutron bound the port; may be "unbound" or "binding_failed"
+	VNICType string
+}
+
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("vif type %q with vnic type %q is not supported", e.VIFType, e.VNICType)
+}
+
+// Ensure implements Plugger. The error is an *UnsupportedError for a kind of
+// port that cannot be made here, also for one that Neutron failed to bind.
+func (n *Net) Ensure(ctx context.Context, p Port) error {
+	if err := p.validate(); err != nil {
+		return fmt.Errorf("plug port %s: %w", p.ID, err)
+	}
+	plugger, ok := n.pluggers[p.VIFType]
+	if !ok || !p.normal() {
+		return fmt.Errorf("plug port %s: %w", p.ID, &UnsupportedError{VIFType: p.VIFType, VNICType: p.VNICType})
+	}
+	if err := plugger.Ensure(ctx, p); err != nil {
+		return fmt.Errorf("plug port %s: %w", p.ID, err)
+	}
+	return nil
+}
+
+// Remove implements Plugger. A kind of port that is never made here leaves
+// nothing, so its removal succeeds.
+func (n *Net) Remove(ctx context.Context, p Port) error {
+	if err := p.validate(); err != nil {
+		return fmt.Errorf("unplug port %s: %w", p.ID, err)
+	}
+	plugger, ok := n.pluggers[p.VIFType]
+	if !ok || !p.normal() {
+		return nil
+	}
+	if err := plugger.Remove(ctx, p); err != nil {
+		return fmt.Errorf("unplug port %s: %w", p.ID, err)
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package broker
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// process is a child with its own process group, reaped by its own goroutine.
+type process struct {
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{} // closed once the child is reaped
+}
+
+// spawn starts cmd with its output in the file log. The child dies with us.
+func spawn(cmd *exec.Cmd, log string) (*process, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %v: %w", cmd.Args, err)
+	}
+	p := &process{cmd: cmd, log: log, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		cmd.Wait()
+	}()
+	return p, nil
+}
+
+func (p *process) signal(s syscall.Signal) error {
+	return syscall.Kill(-p.cmd.Process.Pid, s)
+}
+
+// end signals the group and waits until the child is reaped; after limit it
+// kills the group.
+func (p *process) end(s syscall.Signal, limit time.Duration) error {
+	select {
+	case <-p.done:
+		return nil
+	default:
+	}
+	if err := p.signal(s); err != nil {
+		return fmt.Errorf("signal %v: %w", p.cmd.Args, err)
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(limit):
+	}
+	p.signal(syscall.SIGKILL)
+	<-p.done
+	return fmt.Errorf("%v did not end within %s of %s", p.cmd.Args, limit, s)
+}
+
+// output is the end of what the child printed.
+func (p *process) output() string {
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	if len(b) > 4096 {
+		b = b[len(b)-4096:]
+	}
+	return string(b)
+}

@@ -1,0 +1,145 @@
+package virt
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// holderScript runs as the first process of the namespaces: it mounts the private
+// directories, says so, and then collects the children that others leave behind.
+const holderScript = `set -e
+mount --make-rprivate /
+mount -t proc proc /proc
+dir=$1; shift
+while [ $# -gt 0 ]; do
+	mkdir -p "$2"
+	mount --bind "$dir/$1" "$2"
+	shift 2
+done
+if [ -e /dev/kvm ]; then mount --bind "$dir/nokvm" /dev/kvm; fi
+if [ -d /run/dbus ]; then mount --bind "$dir/empty" /run/dbus; fi
+echo ready
+while :; do sleep 3600 & wait $!; done
+`
+
+// process is a child with its end observable.
+type process struct {
+	pid  int
+	done chan struct{} // closed when the process has ended and is collected
+}
+
+func (p *process) signal(s syscall.Signal) error {
+	select {
+	case <-p.done:
+		return os.ErrProcessDone
+	default:
+		return unix.Kill(p.pid, s)
+	}
+}
+
+// kill ends the process with SIGKILL and waits until it is gone.
+func (p *process) kill() {
+	_ = p.signal(syscall.SIGKILL) // already gone is as good
+	<-p.done
+}
+
+// startHolder makes the namespaces and waits until their mounts stand.
+func startHolder(dir string) (*process, error) {
+	args := []string{"-c", holderScript, "holder", dir}
+	for name, target := range binds {
+		args = append(args, name, target)
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer read.Close()
+	cmd := exec.Command("/bin/sh", args...)
+	cmd.Stdout, cmd.Stderr = write, write
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	p, err := start(cmd, nil)
+	write.Close()
+	if err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(read).ReadString('\n')
+	if err != nil || line != "ready\n" {
+		p.kill()
+		return nil, fmt.Errorf("make namespaces: %s", strings.TrimSpace(line))
+	}
+	return p, nil
+}
+
+// startIn starts a command in the holder's namespaces.
+func startIn(holder *process, name string, args ...string) (*process, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return nil, err
+	}
+	return start(exec.Command(path, args...), func() error { return enter(holder.pid) })
+}
+
+// start runs a command from a thread of its own, which first does before. The
+// thread waits for the command's end, because Pdeathsig is about the thread that
+// started the process, and is thrown away afterwards, because it may have entered
+// other namespaces.
+func start(cmd *exec.Cmd, before func() error) (*process, error) {
+	p := &process{done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		defer close(p.done)
+		if before != nil {
+			if err := before(); err != nil {
+				started <- err
+				return
+			}
+		}
+		if err := cmd.Start(); err != nil {
+			started <- err
+			return
+		}
+		p.pid = cmd.Process.Pid
+		started <- nil
+		_ = cmd.Wait() // how it ended is for the one who ended it
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	return p, nil
+}
+
+// enter moves the calling thread into the mount namespace of a process and its
+// future children into that process's PID namespace.
+func enter(pid int) error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil { // a thread that shares its root cannot move
+		return fmt.Errorf("unshare: %w", err)
+	}
+	proc := filepath.Join("/proc", fmt.Sprint(pid), "ns")
+	for _, ns := range []struct {
+		name string
+		kind int
+	}{{"pid", unix.CLONE_NEWPID}, {"mnt", unix.CLONE_NEWNS}} {
+		f, err := os.Open(filepath.Join(proc, ns.name))
+		if err != nil {
+			return err
+		}
+		err = unix.Setns(int(f.Fd()), ns.kind)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return fmt.Errorf("enter %s namespace of %d: %w", ns.name, pid, err)
+		}
+	}
+	return nil
+}

@@ -144,14 +144,14 @@ func (c *Network) call(ctx context.Context, id Identity, method, path string, in
 
 // Extension aliases that change what a node does.
 const (
-	ExtDNS             = "dns-integration"
-	ExtMultiProvider   = "multi-provider"
-	ExtBindings        = "binding-extended"
-	ExtResourceGroups  = "port-resource-request-groups"
-	ExtSegments        = "segment"
-	ExtVNICIndex       = "vnic-index"
-	ExtSecurityGroups  = "security-group"
-	ExtFloatingDetails = "fip-port-details"
+	ExtDNS            = "dns-integration"
+	ExtMultiProvider  = "multi-provider"
+	ExtBindings       = "binding-extended"
+	ExtResourceGroups = "port-resource-request-groups"
+	ExtSegments       = "segment"
+	ExtVNICIndex      = "vnic-index"
+	ExtSecurityGroups = "security-group"
+	ExtRouter         = "router"
 )
 
 // Extensions is the set of aliases that Neutron has loaded.

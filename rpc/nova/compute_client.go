@@ -65,7 +65,7 @@ func (c *ComputeClient) CheckCanLiveMigrateSource(ctx context.Context, source st
 func (c *ComputeClient) PreLiveMigration(ctx context.Context, dest string, inst *Instance, disks string, data *LiveMigrateData) (*LiveMigrateData, error) {
 	raw, err := c.call(ctx, dest, "pre_live_migration", map[string]any{
 		"instance": inst, "disk": nullable(disks), "migrate_data": data,
-	}, rpc.WithMonitor())
+	}, rpc.Monitored())
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (c *ComputeClient) PreLiveMigration(ctx context.Context, dest string, inst 
 func (c *ComputeClient) PostLiveMigrationAtDestination(ctx context.Context, dest string, inst *Instance, blockMigration any) error {
 	_, err := c.call(ctx, dest, "post_live_migration_at_destination", map[string]any{
 		"instance": inst, "block_migration": blockMigration,
-	}, rpc.WithMonitor())
+	}, rpc.Monitored())
 	return err
 }
 

@@ -59,7 +59,7 @@ func (c *Conductor) MigrateServer(ctx context.Context, m Move) error {
 		"clean_shutdown":   m.Shutdown == ShutdownClean,
 		"request_spec":     m.RequestSpec,
 		"host_list":        m.HostList,
-	}, rpc.WithMonitor())
+	}, rpc.Monitored())
 	if err != nil {
 		return fmt.Errorf("give move back to conductor: %w", err)
 	}

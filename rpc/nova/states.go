@@ -5,18 +5,18 @@ type VMState string
 
 // The states of an instance. Their texts are what travels in vm_state.
 const (
-	VMStateActive           VMState = "active"
-	VMStateBuilding         VMState = "building"
-	VMStatePaused           VMState = "paused"
-	VMStateSuspended        VMState = "suspended"
-	VMStateStopped          VMState = "stopped"
-	VMStateRescued          VMState = "rescued"
-	VMStateResized          VMState = "resized"
-	VMStateSoftDeleted      VMState = "soft-delete"
-	VMStateDeleted          VMState = "deleted"
-	VMStateError            VMState = "error"
-	VMStateShelved          VMState = "shelved"
-	VMStateShelvedOffloaded VMState = "shelved_offloaded"
+	VMActive           VMState = "active"
+	VMBuilding         VMState = "building"
+	VMPaused           VMState = "paused"
+	VMSuspended        VMState = "suspended"
+	VMStopped          VMState = "stopped"
+	VMRescued          VMState = "rescued"
+	VMResized          VMState = "resized"
+	VMSoftDeleted      VMState = "soft-delete"
+	VMDeleted          VMState = "deleted"
+	VMError            VMState = "error"
+	VMShelved          VMState = "shelved"
+	VMShelvedOffloaded VMState = "shelved_offloaded"
 )
 
 // TaskState is what is being done to an instance; NoTask is null on the wire.

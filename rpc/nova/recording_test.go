@@ -1,0 +1,163 @@
+package nova
+
+import (
+	"bufio"
+	"cmp"
+	"compress/gzip"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"bolide/rpc"
+
+	gocmp "github.com/google/go-cmp/cmp"
+)
+
+// Messages recorded between the services of an unmodified Zed with Nova's own
+// node, one file per operation, one message per line. Tokens are cut out.
+
+// recorded is a request with the reply to it.
+type recorded struct {
+	file     string
+	Exchange string
+	Key      string
+	Message  struct {
+		Method    string                     `json:"method"`
+		Namespace string                     `json:"namespace"`
+		Version   string                     `json:"version"`
+		Args      map[string]json.RawMessage `json:"args"`
+		MsgID     string                     `json:"_msg_id"`
+		Timeout   *int                       `json:"_timeout"`
+		Result    json.RawMessage            `json:"result"`
+		Failure   string                     `json:"failure"`
+	}
+	result  json.RawMessage
+	failure *rpc.RemoteError
+	cast    bool
+}
+
+// recordings reads all requests. A reply may stand in the next recording:
+// they were cut by time.
+func recordings(tb testing.TB) []*recorded {
+	tb.Helper()
+	files, err := filepath.Glob("testdata/*.jsonl.gz")
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("no recordings: %v", err)
+	}
+	slices.Sort(files)
+	var requests []*recorded
+	replies := map[string]*recorded{}
+	for _, file := range files {
+		for _, r := range messages(tb, file) {
+			if r.Message.Method == "" {
+				replies[r.Message.MsgID] = r
+			} else {
+				requests = append(requests, r)
+			}
+		}
+	}
+	for _, r := range requests {
+		r.cast = r.Message.MsgID == ""
+		if reply := replies[r.Message.MsgID]; reply != nil && !r.cast {
+			r.result, r.failure = reply.Message.Result, failureFrom(tb, reply.Message.Failure)
+		}
+	}
+	return requests
+}
+
+func messages(tb testing.TB, file string) []*recorded {
+	tb.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		tb.Fatalf("%s: %v", file, err)
+	}
+	var all []*recorded
+	lines := bufio.NewScanner(z)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		r := &recorded{file: filepath.Base(file)}
+		if err := json.Unmarshal(lines.Bytes(), r); err != nil {
+			tb.Fatalf("%s: %v", file, err)
+		}
+		all = append(all, r)
+	}
+	if err := lines.Err(); err != nil {
+		tb.Fatalf("%s: %v", file, err)
+	}
+	return all
+}
+
+func failureFrom(tb testing.TB, text string) *rpc.RemoteError {
+	tb.Helper()
+	if text == "" {
+		return nil
+	}
+	e := &rpc.RemoteError{}
+	if err := json.Unmarshal([]byte(text), &e.Failure); err != nil {
+		tb.Fatalf("failure %s: %v", text, err)
+	}
+	return e
+}
+
+// routingKey is the queue a target names.
+func routingKey(t rpc.Target) (exchange, key string) {
+	if t.Fanout {
+		return t.Topic + "_fanout", ""
+	}
+	exchange = cmp.Or(t.Exchange, "nova")
+	if t.Server != "" {
+		return exchange, t.Topic + "." + t.Server
+	}
+	return exchange, t.Topic
+}
+
+// sameJSON compares two values by their JSON; the order of change lists does not count.
+func sameJSON(tb testing.TB, what string, want, got any) {
+	tb.Helper()
+	if diff := gocmp.Diff(canonical(tb, want), canonical(tb, got)); diff != "" {
+		tb.Errorf("%s (-recorded +ours):\n%s", what, diff)
+	}
+}
+
+func canonical(tb testing.TB, v any) any {
+	tb.Helper()
+	raw, ok := v.(json.RawMessage)
+	if !ok {
+		var err error
+		if raw, err = json.Marshal(v); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	d := json.NewDecoder(strings.NewReader(string(raw)))
+	d.UseNumber()
+	var out any
+	if err := d.Decode(&out); err != nil {
+		tb.Fatalf("%s: %v", raw, err)
+	}
+	sortChanges(out)
+	return out
+}
+
+func sortChanges(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			sortChanges(item)
+		}
+	case map[string]any:
+		for key, item := range v {
+			if list, ok := item.([]any); ok && strings.HasSuffix(key, "object.changes") {
+				slices.SortFunc(list, func(a, b any) int { return cmp.Compare(a.(string), b.(string)) })
+			}
+			sortChanges(item)
+		}
+	}
+}

@@ -30,7 +30,7 @@ type Move struct {
 	Flavor        Flavor
 	RequestSpec   *RequestSpec
 	SchedulerHint map[string]any // {"filter_properties": …} with the retry
-	HostList      []*Selection   // the hosts left
+	HostList      []*Selection   // the hosts left; nil lets conductor ask the scheduler again
 	Shutdown      Shutdown
 }
 

@@ -1,14 +1,18 @@
 package nova
 
 import (
-	"bufio"
 	"cmp"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"bolide/rpc"
@@ -43,15 +47,33 @@ type recorded struct {
 // they were cut by time.
 func recordings(tb testing.TB) []*recorded {
 	tb.Helper()
+	all, err := readRecordings()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out := make([]*recorded, len(all))
+	for i, r := range all {
+		own := *r
+		own.Message.Args = maps.Clone(r.Message.Args) // tests may change theirs
+		out[i] = &own
+	}
+	return out
+}
+
+var readRecordings = sync.OnceValues(func() ([]*recorded, error) {
 	files, err := filepath.Glob("testdata/*.jsonl.gz")
 	if err != nil || len(files) == 0 {
-		tb.Fatalf("no recordings: %v", err)
+		return nil, fmt.Errorf("no recordings: %w", err)
 	}
 	slices.Sort(files)
 	var requests []*recorded
 	replies := map[string]*recorded{}
 	for _, file := range files {
-		for _, r := range messages(tb, file) {
+		messages, err := readMessages(file)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		for _, r := range messages {
 			if r.Message.Method == "" {
 				replies[r.Message.MsgID] = r
 			} else {
@@ -61,50 +83,42 @@ func recordings(tb testing.TB) []*recorded {
 	}
 	for _, r := range requests {
 		r.cast = r.Message.MsgID == ""
-		if reply := replies[r.Message.MsgID]; reply != nil && !r.cast {
-			r.result, r.failure = reply.Message.Result, failureFrom(tb, reply.Message.Failure)
+		reply := replies[r.Message.MsgID]
+		if reply == nil || r.cast {
+			continue
+		}
+		r.result = reply.Message.Result
+		if reply.Message.Failure != "" {
+			r.failure = &rpc.RemoteError{}
+			if err := json.Unmarshal([]byte(reply.Message.Failure), &r.failure.Failure); err != nil {
+				return nil, fmt.Errorf("%s: failure: %w", r.file, err)
+			}
 		}
 	}
-	return requests
-}
+	return requests, nil
+})
 
-func messages(tb testing.TB, file string) []*recorded {
-	tb.Helper()
+func readMessages(file string) ([]*recorded, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
 	defer f.Close()
 	z, err := gzip.NewReader(f)
 	if err != nil {
-		tb.Fatalf("%s: %v", file, err)
+		return nil, err
 	}
 	var all []*recorded
-	lines := bufio.NewScanner(z)
-	lines.Buffer(nil, 16<<20)
-	for lines.Scan() {
+	for d := json.NewDecoder(z); ; {
 		r := &recorded{file: filepath.Base(file)}
-		if err := json.Unmarshal(lines.Bytes(), r); err != nil {
-			tb.Fatalf("%s: %v", file, err)
+		switch err := d.Decode(r); {
+		case errors.Is(err, io.EOF):
+			return all, nil
+		case err != nil:
+			return nil, err
 		}
 		all = append(all, r)
 	}
-	if err := lines.Err(); err != nil {
-		tb.Fatalf("%s: %v", file, err)
-	}
-	return all
-}
-
-func failureFrom(tb testing.TB, text string) *rpc.RemoteError {
-	tb.Helper()
-	if text == "" {
-		return nil
-	}
-	e := &rpc.RemoteError{}
-	if err := json.Unmarshal([]byte(text), &e.Failure); err != nil {
-		tb.Fatalf("failure %s: %v", text, err)
-	}
-	return e
 }
 
 // routingKey is the queue a target names.

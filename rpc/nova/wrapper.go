@@ -16,8 +16,11 @@ func As[T wrapper](o *Object) *T {
 	return &t
 }
 
-// AsList gives each object its typed view.
+// AsList gives each object its typed view; nil stays nil.
 func AsList[T wrapper](objects []*Object) []*T {
+	if objects == nil {
+		return nil
+	}
 	out := make([]*T, len(objects))
 	for i, o := range objects {
 		out[i] = As[T](o)

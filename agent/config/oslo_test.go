@@ -1,11 +1,11 @@
 package config
 
 import (
-	"encoding/json"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -22,15 +22,8 @@ type osloOption struct {
 // osloOptions asks Nova itself for its options, where it is installed.
 func osloOptions(t *testing.T) map[ref]osloOption {
 	t.Helper()
-	python := pythonWith(t, "nova.conf")
-	out, err := exec.Command(python, "testdata/options.py").Output()
-	if err != nil {
-		t.Fatalf("options.py: %v\n%s", err, err.(*exec.ExitError).Stderr)
-	}
 	var list []osloOption
-	if err := json.Unmarshal(out, &list); err != nil {
-		t.Fatal(err)
-	}
+	askPython(t, nil, nil, &list)
 	m := make(map[ref]osloOption, len(list))
 	for _, o := range list {
 		m[ref{o.Section, o.Name}] = o
@@ -38,16 +31,22 @@ func osloOptions(t *testing.T) map[ref]osloOption {
 	return m
 }
 
-// pythonWith finds a Python that has a module, or skips the test.
-func pythonWith(t *testing.T, module string) string {
-	t.Helper()
+// python finds a Python that has Nova's packages; "" if there is none.
+var python = sync.OnceValue(func() string {
 	for _, p := range []string{"/usr/bin/python3", "python3"} {
-		if exec.Command(p, "-c", "import "+module).Run() == nil {
+		if exec.Command(p, "-c", "import nova.conf").Run() == nil {
 			return p
 		}
 	}
-	t.Skipf("no python3 with %s", module)
 	return ""
+})
+
+func needPython(t *testing.T) string {
+	t.Helper()
+	if python() == "" {
+		t.Skip("no python3 with Nova's packages")
+	}
+	return python()
 }
 
 // Where Bolide declares an option otherwise than Zed does, and why.

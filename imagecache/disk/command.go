@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -25,12 +24,17 @@ type command struct {
 	output int64 // bytes any one written file may grow to
 }
 
-// ErrFormat reports a format that no tool may be told.
+// ErrFormat reports a format that no tool may be told, or, empty, one that was left out.
 type ErrFormat struct {
 	Format string
 }
 
-func (e *ErrFormat) Error() string { return fmt.Sprintf("disk format %q is not supported", e.Format) }
+func (e *ErrFormat) Error() string {
+	if e.Format == "" {
+		return "disk format is not stated"
+	}
+	return fmt.Sprintf("disk format %q is not supported", e.Format)
+}
 
 func checkFormats(formats ...string) error {
 	for _, f := range formats {
@@ -40,9 +44,6 @@ func checkFormats(formats ...string) error {
 	}
 	return nil
 }
-
-// errNoFormat is a mistake in this package, caught before a tool can guess.
-var errNoFormat = errors.New("a format is not stated")
 
 // check refuses a command that would let qemu-img guess: the last line of defence behind the typed operations.
 func (c command) check() error {
@@ -69,9 +70,6 @@ func (c command) check() error {
 		}
 	default:
 		return fmt.Errorf("qemu-img %s: not a command in use", c.verb)
-	}
-	if slices.Contains(stated, "") {
-		return fmt.Errorf("qemu-img %s: %w", c.verb, errNoFormat)
 	}
 	if err := checkFormats(stated...); err != nil {
 		return fmt.Errorf("qemu-img %s: %w", c.verb, err)

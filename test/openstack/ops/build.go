@@ -1,0 +1,194 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"bolide/test/openstack/api"
+)
+
+// An address of the test network, on a guest's console.
+const address = `10\.77\.0\.\d+`
+
+func (s *Session) build(ctx context.Context) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	v, err := s.wait(ctx, id, active)
+	if err != nil {
+		return err
+	}
+	if v.Hypervisor == "" || len(v.Addresses) == 0 {
+		return fmt.Errorf("no hypervisor or no addresses: %+v", v)
+	}
+	s.ports, err = s.portsOf(ctx, id)
+	return err
+}
+
+func (s *Session) guestSeesFlavorDisk(ctx context.Context) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	return s.sees(ctx, id, `guest: disk vda bytes=1073741824`)
+}
+
+func (s *Session) guestHasNetwork(ctx context.Context) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	return s.sees(ctx, id, `guest: nic eth0 mac=\S+ ip=`+address)
+}
+
+func (s *Session) guestReadsConfigDrive(ctx context.Context) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	// The sum is that of the user data in guest.
+	return s.sees(ctx, id, `guest: config-drive uuid=`+id, `guest: user-data 46bbbe8aa98cc0714426e948474eaaf4`)
+}
+
+func (s *Session) buildTwoNICs(ctx context.Context) error {
+	nic := map[string]any{"uuid": s.network}
+	return s.withGuest(ctx, "two-nics", options{"networks": []any{nic, nic}}, func(v server) error {
+		return s.sees(ctx, v.ID, `guest: nic eth0 mac=\S+ ip=`+address, `guest: nic eth1 mac=\S+ ip=`+address)
+	})
+}
+
+func (s *Session) twoGuestsTalk(ctx context.Context) error {
+	return s.withGuest(ctx, "talk-a", nil, func(a server) error {
+		if err := s.sees(ctx, a.ID, `guest: ready`); err != nil {
+			return err
+		}
+		var peer string
+		for _, addresses := range a.Addresses {
+			peer = addresses[0].Addr
+		}
+		return s.withGuest(ctx, "talk-b", options{"user_data": userData("#ping " + peer + "\n")}, func(b server) error {
+			said, err := s.console(ctx, b.ID, `guest: ping \S+ (ok|failed)`)
+			if err == nil && said != "ok" {
+				err = fmt.Errorf("ping of %s %s", peer, said)
+			}
+			return err
+		})
+	})
+}
+
+func (s *Session) buildSwapEphemeral(ctx context.Context) error {
+	return s.withFlavor(ctx, options{"ram": 192, "vcpus": 1, "disk": 1, "swap": 64, "OS-FLV-EXT-DATA:ephemeral": 1}, func(flavor string) error {
+		return s.withGuest(ctx, "disks", options{"flavorRef": flavor}, func(v server) error {
+			return s.sees(ctx, v.ID, `guest: disk vdb bytes=1073741824`, `guest: disk vdc bytes=67108864`)
+		})
+	})
+}
+
+func (s *Session) buildParallel(ctx context.Context) error {
+	var ids []string
+	for i := range 5 {
+		id, err := s.request(ctx, fmt.Sprintf("parallel-%d", i), nil)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	var errs []error
+	for _, id := range ids {
+		_, err := s.wait(ctx, id, active)
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, s.drop(ctx, ids...))...)
+}
+
+func (s *Session) deleteWhileBuilding(ctx context.Context) error {
+	id, err := s.request(ctx, "quick", nil)
+	if err != nil {
+		return err
+	}
+	if err := s.drop(ctx, id); err != nil {
+		return err
+	}
+	return s.leavesNothing(ctx, id, nil)
+}
+
+func (s *Session) imageLargerThanFlavor(ctx context.Context) error {
+	const disk = "/run/tmp/large.qcow2"
+	if out, err := exec.CommandContext(ctx, "qemu-img", "create", "-q", "-f", "qcow2", disk, "3G").CombinedOutput(); err != nil {
+		return fmt.Errorf("qemu-img create: %s: %w", out, err)
+	}
+	defer func() { _ = os.Remove(disk) }()
+	file, err := os.Open(disk)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	var image struct{ ID string }
+	err = s.api.Post(ctx, api.Image+"/images", map[string]any{"name": "large", "disk_format": "qcow2", "container_format": "bare"}, &image)
+	if err != nil {
+		return err
+	}
+	if err := s.api.Upload(ctx, image.ID, file); err != nil {
+		return err
+	}
+	id, err := s.request(ctx, "large", options{"imageRef": image.ID})
+	if err != nil {
+		return err
+	}
+	v, err := s.wait(ctx, id, state{status: "ERROR"})
+	if err != nil {
+		return err
+	}
+	if v.Fault.Message == "" {
+		err = errors.New("the fault has no message")
+	}
+	return errors.Join(err, s.drop(ctx, id), s.api.Delete(ctx, api.Image+"/images/"+image.ID), s.leavesNothing(ctx, id, nil))
+}
+
+func (s *Session) delete(ctx context.Context) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.drop(ctx, id); err != nil {
+		return err
+	}
+	domains, err := virsh(ctx, "list", "--all", "--uuid")
+	if err == nil && strings.Contains(domains, id) {
+		err = fmt.Errorf("domain %s is still defined", id)
+	}
+	return err
+}
+
+// deleteLeavesNothing looks for what the deleted guest could have left.
+func (s *Session) deleteLeavesNothing(ctx context.Context) error {
+	id, ports := s.server, s.ports
+	if id == "" {
+		return errors.New("delete did not run before")
+	}
+	s.server, s.ports = "", nil
+	return s.leavesNothing(ctx, id, ports)
+}
+
+// withFlavor makes a flavor for one operation.
+func (s *Session) withFlavor(ctx context.Context, o options, use func(id string) error) error {
+	id, err := s.addFlavor(ctx, o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(id), s.api.Delete(ctx, api.Compute+"/flavors/"+id))
+}
+
+func (s *Session) addFlavor(ctx context.Context, o options) (string, error) {
+	s.names++
+	o["name"] = fmt.Sprintf("ops-%d-%d", time.Now().Unix(), s.names)
+	var out struct{ Flavor struct{ ID string } }
+	err := s.api.Post(ctx, api.Compute+"/flavors", map[string]any{"flavor": o}, &out)
+	return out.Flavor.ID, err
+}

@@ -1,0 +1,191 @@
+package ops
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+
+	"bolide/test/openstack/api"
+)
+
+// refused says whether Nova's API refused a request in a way that its clients
+// understand.
+func refused(err error) bool {
+	return gophercloud.ResponseCodeIs(err, http.StatusConflict) || gophercloud.ResponseCodeIs(err, http.StatusNotImplemented)
+}
+
+func (s *Session) consoleLogTail(ctx context.Context) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.sees(ctx, id, `guest: ready`); err != nil {
+		return err
+	}
+	text, err := s.consoleText(ctx, id, map[string]any{"length": 3})
+	if err != nil {
+		return err
+	}
+	if n := len(strings.Split(strings.TrimSpace(text), "\n")); n > 3 || strings.TrimSpace(text) == "" {
+		return fmt.Errorf("asked for 3 lines, got %d: %q", n, text)
+	}
+	return nil
+}
+
+// vncConsole goes all the way of a user's browser: from Nova's API to the token,
+// from the token through Nova's proxy to QEMU.
+func (s *Session) vncConsole(ctx context.Context) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	var made struct {
+		Console struct{ URL string } `json:"remote_console"`
+	}
+	err = s.api.Post(ctx, serverURL(id)+"/remote-consoles",
+		map[string]any{"remote_console": map[string]any{"protocol": "vnc", "type": "novnc"}}, &made)
+	if err != nil {
+		return err
+	}
+	link, err := url.Parse(made.Console.URL)
+	if err != nil {
+		return err
+	}
+	path, err := url.Parse(link.Query().Get("path")) // as in …/vnc_auto.html?path=%3Ftoken%3D<token>
+	if err != nil {
+		return err
+	}
+	hello, err := webSocketHello(ctx, link.Host, "/websockify?token="+path.Query().Get("token"))
+	if err != nil {
+		return fmt.Errorf("console at %s: %w", made.Console.URL, err)
+	}
+	if !strings.HasPrefix(hello, "RFB 003.") {
+		return fmt.Errorf("console at %s says %q, which is not VNC", made.Console.URL, hello)
+	}
+	return nil
+}
+
+// webSocketHello opens a WebSocket and returns the first message (RFC 6455; only
+// short ones are understood).
+func webSocketHello(ctx context.Context, host, path string) (string, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", host)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		return "", err
+	}
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: binary\r\n\r\n", path, host)
+	if err != nil {
+		return "", err
+	}
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return "", err
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		return "", fmt.Errorf("proxy answers %s", resp.Status)
+	}
+	var head [2]byte
+	if _, err := io.ReadFull(in, head[:]); err != nil {
+		return "", err
+	}
+	if head[1] > 125 {
+		return "", errors.New("first message is too long")
+	}
+	message := make([]byte, head[1])
+	_, err = io.ReadFull(in, message)
+	return string(message), err
+}
+
+func (s *Session) diagnostics(ctx context.Context) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	var d struct {
+		State string
+		NICs  []any `json:"nic_details"`
+		Disks []any `json:"disk_details"`
+		CPUs  []any `json:"cpu_details"`
+	}
+	if err := s.api.Get(ctx, serverURL(id)+"/diagnostics", &d); err != nil {
+		return err
+	}
+	if d.State != "running" || len(d.NICs) != 1 || len(d.Disks) == 0 || len(d.CPUs) != 1 {
+		return fmt.Errorf("diagnostics: %+v", d)
+	}
+	return nil
+}
+
+// actionsRecorded: what was done to the guest is to be read in Nova's API.
+func (s *Session) actionsRecorded(ctx context.Context) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	var list struct {
+		Actions []struct {
+			Action  string
+			Request string `json:"request_id"`
+		} `json:"instanceActions"`
+	}
+	if err := s.api.Get(ctx, serverURL(id)+"/os-instance-actions", &list); err != nil {
+		return err
+	}
+	for _, a := range list.Actions {
+		if a.Action == "create" {
+			return s.eventSucceeded(ctx, id, a.Request, "compute__do_build_and_run_instance")
+		}
+	}
+	return fmt.Errorf("no create among %d actions", len(list.Actions))
+}
+
+func (s *Session) eventSucceeded(ctx context.Context, id, request, name string) error {
+	type event struct{ Event, Result string }
+	var detail struct {
+		Action struct{ Events []event } `json:"instanceAction"`
+	}
+	if err := s.api.Get(ctx, serverURL(id)+"/os-instance-actions/"+request, &detail); err != nil {
+		return err
+	}
+	if !slices.Contains(detail.Action.Events, event{name, "Success"}) {
+		return fmt.Errorf("no success of %s in %+v", name, detail.Action.Events)
+	}
+	return nil
+}
+
+func (s *Session) hypervisorDetails(ctx context.Context) error {
+	var found struct {
+		Hypervisors []struct {
+			Type    string `json:"hypervisor_type"`
+			State   string
+			Uptime  string
+			Service struct{ Host string }
+		}
+	}
+	if err := s.api.Get(ctx, api.Compute+"/os-hypervisors/detail", &found); err != nil {
+		return err
+	}
+	if len(found.Hypervisors) != 1 {
+		return fmt.Errorf("%d hypervisors, want 1", len(found.Hypervisors))
+	}
+	h := found.Hypervisors[0]
+	if h.Type != "QEMU" || h.State != "up" || h.Service.Host == "" || !strings.Contains(h.Uptime, "load average") {
+		return fmt.Errorf("hypervisor: %+v", h)
+	}
+	return nil
+}

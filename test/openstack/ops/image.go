@@ -1,0 +1,69 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"bolide/test/openstack/api"
+)
+
+func (s *Session) snapshot(ctx context.Context) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	var made struct {
+		Image string `json:"image_id"`
+	}
+	if err := s.act(ctx, id, "createImage", map[string]any{"name": "ops-snapshot"}, &made); err != nil {
+		return err
+	}
+	if _, err := s.wait(ctx, id, active); err != nil {
+		return err
+	}
+	s.snapped = made.Image
+	return until(ctx, 30*time.Second, func(ctx context.Context) (bool, error) {
+		var image struct {
+			Status string
+			Size   int64
+		}
+		if err := s.api.Get(ctx, api.Image+"/images/"+made.Image, &image); err != nil {
+			return true, err
+		}
+		if image.Status != "active" {
+			return false, fmt.Errorf("image is %s", image.Status)
+		}
+		if image.Size < 1<<20 {
+			return true, fmt.Errorf("image has only %d bytes", image.Size)
+		}
+		return true, nil
+	})
+}
+
+func (s *Session) bootFromSnapshot(ctx context.Context) error {
+	image := s.snapped
+	if image == "" {
+		return errors.New("snapshot did not run before")
+	}
+	err := s.withGuest(ctx, "from-snapshot", options{"imageRef": image}, func(v server) error {
+		return s.sees(ctx, v.ID, `guest: ready`)
+	})
+	return errors.Join(err, s.api.Delete(ctx, api.Image+"/images/"+image))
+}
+
+func (s *Session) rescue(ctx context.Context) error {
+	return s.change(ctx, "rescue", map[string]any{"rescue_image_ref": s.image}, state{status: "RESCUE"})
+}
+
+func (s *Session) unrescue(ctx context.Context) error {
+	return s.change(ctx, "unrescue", nil, active)
+}
+
+func (s *Session) rebuild(ctx context.Context) error {
+	if err := s.change(ctx, "rebuild", map[string]any{"imageRef": s.image}, active); err != nil {
+		return err
+	}
+	return s.sees(ctx, s.server, `guest: ready`)
+}

@@ -1,0 +1,59 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+func (s *Session) attachInterface(ctx context.Context) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	var made struct {
+		Attachment struct {
+			Port string `json:"port_id"`
+		} `json:"interfaceAttachment"`
+	}
+	err = s.api.Post(ctx, serverURL(id)+"/os-interface",
+		map[string]any{"interfaceAttachment": map[string]any{"net_id": s.network}}, &made)
+	if err != nil {
+		return err
+	}
+	s.port = made.Attachment.Port
+	n, err := s.interfaces(ctx, id)
+	if err == nil && n != 2 {
+		err = fmt.Errorf("%d interfaces, want 2", n)
+	}
+	return err
+}
+
+func (s *Session) detachInterface(ctx context.Context) error {
+	if s.port == "" {
+		return errors.New("attach_interface did not run before")
+	}
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.api.Delete(ctx, serverURL(id)+"/os-interface/"+s.port); err != nil {
+		return err
+	}
+	return until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+		n, err := s.interfaces(ctx, id)
+		if err != nil || n == 1 {
+			return true, err
+		}
+		return false, fmt.Errorf("%d interfaces, want 1", n)
+	})
+}
+
+func (s *Session) interfaces(ctx context.Context, id string) (int, error) {
+	var found struct {
+		Attachments []any `json:"interfaceAttachments"`
+	}
+	err := s.api.Get(ctx, serverURL(id)+"/os-interface", &found)
+	return len(found.Attachments), err
+}

@@ -1,0 +1,184 @@
+// Package ops drives a compute node through Nova's API, one operation after the
+// other, and checks what Nova, the guest, libvirt and the host say afterwards.
+//
+// To add an operation, write a method of Session in the file of its subject and
+// put it into the list of All. Most operations act on the one guest that
+// Session.guest makes at need, so each can be run alone.
+package ops
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"bolide/test/openstack/api"
+	"bolide/test/openstack/ground"
+)
+
+// Op is one operation.
+type Op struct {
+	Name string
+	run  func(*Session, context.Context) error
+	// awaited says that Bolide refuses this operation so far: only Nova's own
+	// node is expected to pass, and the operation runs for Bolide only by name.
+	awaited bool
+}
+
+// timeout bounds one operation; the slowest boots two guests after another.
+const timeout = 5 * time.Minute
+
+// All returns every operation in the order in which a full run takes them.
+func All() []Op {
+	return []Op{
+		{Name: "build", run: (*Session).build},
+		{Name: "guest_sees_flavor_disk", run: (*Session).guestSeesFlavorDisk},
+		{Name: "guest_has_network", run: (*Session).guestHasNetwork},
+		{Name: "guest_reads_config_drive", run: (*Session).guestReadsConfigDrive},
+		{Name: "console_log_tail", run: (*Session).consoleLogTail},
+		{Name: "vnc_console", run: (*Session).vncConsole},
+		{Name: "diagnostics", run: (*Session).diagnostics},
+
+		{Name: "pause", run: (*Session).pause, awaited: true},
+		{Name: "unpause", run: (*Session).unpause, awaited: true},
+		{Name: "suspend", run: (*Session).suspend, awaited: true},
+		{Name: "resume", run: (*Session).resume, awaited: true},
+		{Name: "reboot_soft", run: (*Session).rebootSoft, awaited: true},
+		{Name: "reboot_hard", run: (*Session).rebootHard, awaited: true},
+		{Name: "stop", run: (*Session).stop, awaited: true},
+		{Name: "start", run: (*Session).start, awaited: true},
+		{Name: "guest_sees_disk_after_restart", run: (*Session).guestSeesFlavorDisk, awaited: true},
+
+		{Name: "snapshot", run: (*Session).snapshot, awaited: true},
+		{Name: "boot_from_snapshot", run: (*Session).bootFromSnapshot, awaited: true},
+		{Name: "rescue", run: (*Session).rescue, awaited: true},
+		{Name: "unrescue", run: (*Session).unrescue, awaited: true},
+
+		{Name: "attach_interface", run: (*Session).attachInterface, awaited: true},
+		{Name: "detach_interface", run: (*Session).detachInterface, awaited: true},
+
+		{Name: "resize", run: (*Session).resize, awaited: true},
+		{Name: "confirm_resize", run: (*Session).confirmResize, awaited: true},
+		{Name: "resize_back_and_revert", run: (*Session).resizeBackAndRevert, awaited: true},
+		{Name: "rebuild", run: (*Session).rebuild, awaited: true},
+		{Name: "set_admin_password", run: (*Session).setAdminPassword, awaited: true},
+		{Name: "shelve", run: (*Session).shelve, awaited: true},
+		{Name: "unshelve", run: (*Session).unshelve, awaited: true},
+		{Name: "lock_unlock", run: (*Session).lockUnlock, awaited: true},
+		{Name: "actions_recorded", run: (*Session).actionsRecorded, awaited: true},
+
+		{Name: "delete", run: (*Session).delete},
+		{Name: "delete_leaves_nothing", run: (*Session).deleteLeavesNothing},
+		{Name: "build_two_nics", run: (*Session).buildTwoNICs},
+		{Name: "two_guests_talk", run: (*Session).twoGuestsTalk},
+		{Name: "build_swap_ephemeral", run: (*Session).buildSwapEphemeral},
+		{Name: "build_parallel_5", run: (*Session).buildParallel},
+		{Name: "delete_while_building", run: (*Session).deleteWhileBuilding},
+		{Name: "image_larger_than_flavor_is_refused", run: (*Session).imageLargerThanFlavor},
+		{Name: "hypervisor_details", run: (*Session).hypervisorDetails},
+	}
+}
+
+// Select returns the operations of these names, in the order of All; without
+// names, all those that the node is expected to pass.
+func Select(n ground.Node, names []string) ([]Op, error) {
+	var chosen []Op
+	unknown := slices.Clone(names)
+	for _, op := range All() {
+		named := slices.Contains(names, op.Name)
+		if named || len(names) == 0 && (n.Kind == "nova" || !op.awaited) {
+			chosen = append(chosen, op)
+		}
+		unknown = slices.DeleteFunc(unknown, func(s string) bool { return s == op.Name })
+	}
+	if len(unknown) > 0 {
+		return nil, fmt.Errorf("no such operations: %s", strings.Join(unknown, ", "))
+	}
+	return chosen, nil
+}
+
+// Run runs the operations, prints a line for each and a sum, and returns how
+// many failed. When one fails, the rest still runs.
+func Run(ctx context.Context, out io.Writer, chosen []Op) (failed int, err error) {
+	s, err := newSession(ctx)
+	if err != nil {
+		return 0, err
+	}
+	passed := 0
+	for _, op := range chosen {
+		start := time.Now()
+		err := s.one(ctx, op)
+		verdict, why := "PASS", ""
+		if err != nil {
+			verdict, why = "FAIL", "  "+strings.ReplaceAll(err.Error(), "\n", " ")
+			failed++
+		} else {
+			passed++
+		}
+		_, _ = fmt.Fprintf(out, "%-36s %s %7.2f s%s\n", op.Name, verdict, time.Since(start).Seconds(), why)
+		if ctx.Err() != nil {
+			return failed, ctx.Err()
+		}
+	}
+	_, _ = fmt.Fprintf(out, "%d passed, %d failed\n", passed, failed)
+	return failed, nil
+}
+
+func (s *Session) one(ctx context.Context, op Op) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return op.run(s, ctx)
+}
+
+// Session is one run: what the operations share.
+type Session struct {
+	api     *api.Client
+	image   string // IDs of what every guest is made of
+	flavor  string
+	network string
+
+	server  string // the guest most operations act on; "" when there is none
+	ports   []string
+	snapped string // the image that snapshot left for boot_from_snapshot
+	port    string // the port that attach_interface left for detach_interface
+	names   int    // flavors made so far, for their names
+}
+
+func newSession(ctx context.Context) (*Session, error) {
+	c, err := api.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{api: c}
+	for _, find := range []struct {
+		url, kind, name string
+		into            *string
+	}{
+		{api.Image + "/images", "images", ground.ImageName, &s.image},
+		{api.Compute + "/flavors", "flavors", ground.FlavorName, &s.flavor},
+		{api.Network + "/networks", "networks", ground.NetworkName, &s.network},
+	} {
+		if *find.into, err = s.byName(ctx, find.url, find.kind, find.name); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Session) byName(ctx context.Context, url, kind, name string) (string, error) {
+	var found map[string]any
+	if err := s.api.Get(ctx, url, &found); err != nil {
+		return "", err
+	}
+	list, _ := found[kind].([]any)
+	for _, item := range list {
+		fields, _ := item.(map[string]any)
+		if fields["name"] == name {
+			id, _ := fields["id"].(string)
+			return id, nil
+		}
+	}
+	return "", fmt.Errorf("the cloud has no %s named %s", kind, name)
+}

@@ -1,0 +1,64 @@
+package ops
+
+import (
+	"context"
+	"fmt"
+)
+
+func (s *Session) pause(ctx context.Context) error {
+	return s.change(ctx, "pause", nil, state{"PAUSED", paused})
+}
+
+func (s *Session) unpause(ctx context.Context) error {
+	return s.change(ctx, "unpause", nil, active)
+}
+
+func (s *Session) suspend(ctx context.Context) error {
+	return s.change(ctx, "suspend", nil, state{"SUSPENDED", suspended})
+}
+
+func (s *Session) resume(ctx context.Context) error {
+	return s.change(ctx, "resume", nil, active)
+}
+
+// rebootSoft waits for a guest that can hear the power button before it asks.
+func (s *Session) rebootSoft(ctx context.Context) error {
+	if err := s.listening(ctx); err != nil {
+		return err
+	}
+	return s.change(ctx, "reboot", map[string]any{"type": "SOFT"}, active)
+}
+
+func (s *Session) rebootHard(ctx context.Context) error {
+	return s.change(ctx, "reboot", map[string]any{"type": "HARD"}, active)
+}
+
+func (s *Session) stop(ctx context.Context) error {
+	if err := s.listening(ctx); err != nil {
+		return err
+	}
+	return s.change(ctx, "os-stop", nil, state{"SHUTOFF", shutdown})
+}
+
+func (s *Session) start(ctx context.Context) error {
+	return s.change(ctx, "os-start", nil, active)
+}
+
+// listening waits until the guest has booted so far that it powers off when
+// asked to.
+func (s *Session) listening(ctx context.Context) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	return s.sees(ctx, id, `guest: tick \d+`)
+}
+
+func (s *Session) lockUnlock(ctx context.Context) error {
+	for _, action := range []string{"lock", "unlock"} {
+		if err := s.change(ctx, action, nil, active); err != nil {
+			return fmt.Errorf("%s: %w", action, err)
+		}
+	}
+	return nil
+}

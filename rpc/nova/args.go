@@ -14,9 +14,6 @@ import (
 //	if err := a.Err(); err != nil {
 //		return nil, err
 //	}
-//
-// A method given several names takes the first one that is there: clients of
-// version 5 call some arguments differently.
 type Args struct {
 	raw  map[string]json.RawMessage
 	errs []error
@@ -111,7 +108,8 @@ func (a *Args) Instance(name string) *Instance {
 // Instances reads a list of instances.
 func (a *Args) Instances(name string) []*Instance { return AsList[Instance](a.Objects(name)) }
 
-// Flavor reads a flavor, which must be given.
+// Flavor reads a flavor, which must be given, under the first of the names that
+// is there: clients of version 5 call it instance_type.
 func (a *Args) Flavor(names ...string) Flavor { return Flavor{a.required("Flavor", names...)} }
 
 // Migration reads a migration; nil if it is null or was not given.

@@ -7,7 +7,11 @@ import "context"
 
 // InstanceNUMATopology reads the virtual NUMA layout.
 func (c *Conductor) InstanceNUMATopology(ctx context.Context, instanceUUID string) (*InstanceNUMATopology, error) {
-	return get[InstanceNUMATopology](ctx, c, "InstanceNUMATopology", "get_by_instance_uuid", []any{instanceUUID}, nil)
+	topology, err := get[InstanceNUMATopology](ctx, c, "InstanceNUMATopology", "get_by_instance_uuid", []any{instanceUUID}, nil)
+	if Is(err, "NumaTopologyNotFound") {
+		return nil, nil
+	}
+	return topology, err
 }
 
 // InstancePCIRequests reads the PCI devices asked for.

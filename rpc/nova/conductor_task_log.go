@@ -8,14 +8,22 @@ import (
 // TaskLog is a view of the record of one periodic audit.
 type TaskLog struct{ *Object }
 
-// NewTaskLog describes an audit of this host over a period.
-func (c *Conductor) NewTaskLog(task string, begin, end time.Time) *TaskLog {
+// NewTaskLog describes an audit of items things of this host over a period.
+func (c *Conductor) NewTaskLog(task string, begin, end time.Time, items int) *TaskLog {
 	o := c.profile.New("TaskLog")
 	o.Set("task_name", task)
 	o.Set("host", c.host)
 	o.Set("period_beginning", begin)
 	o.Set("period_ending", end)
+	o.Set("task_items", items)
+	o.Set("message", task+" began") // an empty one fails in the database
 	return As[TaskLog](o)
+}
+
+// Note says how the audit goes, in words and by the number of failed items.
+func (t TaskLog) Note(message string, failed int) {
+	t.Set("message", message)
+	t.Set("errors", failed)
 }
 
 // TaskLog finds the record of an audit; nil if it did not run yet.

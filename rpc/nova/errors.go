@@ -104,41 +104,58 @@ func (e *Error) RPCFailure() rpc.Failure {
 // Is tells whether err is the exception class or one derived from it. It looks
 // at the outermost exception in err's chain, raised here or received.
 func Is(err error, class string) bool {
-	found, _, ok := exceptionIn(err)
-	for ok && found != "" {
+	for found := ClassOf(err); found != ""; found = exceptions[found].parent {
 		if found == class {
 			return true
 		}
-		found = exceptions[found].parent
 	}
 	return false
 }
 
 // ClassOf is the class of the outermost exception in err's chain, "" for none.
 func ClassOf(err error) string {
-	class, _, _ := exceptionIn(err)
-	return class
+	if e := exceptionIn(err); e != nil {
+		return e.Class
+	}
+	return ""
 }
 
-// exceptionIn finds the outermost exception in err's chain, local or received.
-func exceptionIn(err error) (class, module string, ok bool) {
+// exceptionIn finds the outermost exception in err's chain; one that was
+// received is given the form of one raised here. Nil if there is none.
+func exceptionIn(err error) *Error {
 	for err != nil {
 		switch e := err.(type) {
 		case *Error:
-			return e.Class, e.Module, true
+			return e
 		case *rpc.RemoteError:
-			return strings.TrimSuffix(e.Class, "_Remote"), strings.TrimSuffix(e.Module, "_Remote"), true
+			return received(e.Failure)
 		case interface{ Unwrap() []error }:
 			for _, inner := range e.Unwrap() {
-				if class, module, ok := exceptionIn(inner); ok {
-					return class, module, ok
+				if found := exceptionIn(inner); found != nil {
+					return found
 				}
 			}
-			return "", "", false
+			return nil
 		}
 		err = errors.Unwrap(err)
 	}
-	return "", "", false
+	return nil
+}
+
+// received is an exception of a peer's. Its code is in its keyword arguments,
+// so that classes newer than the table keep theirs.
+func received(f rpc.Failure) *Error {
+	e := &Error{
+		Class:   strings.TrimSuffix(f.Class, "_Remote"),
+		Module:  strings.TrimSuffix(f.Module, "_Remote"),
+		Message: f.Message,
+		Kwargs:  f.Kwargs,
+	}
+	e.Code = int(integer(normalise(f.Kwargs["code"])))
+	if e.Code == 0 {
+		e.Code = codeOf(e.Class)
+	}
+	return e
 }
 
 func codeOf(class string) int {

@@ -113,7 +113,6 @@ var exceptions = map[string]exception{
 	"InstanceAgentNotEnabled":                     {"Invalid", 0, "Guest agent is not enabled for the instance"},
 	"InstanceEvacuateNotSupported":                {"Invalid", 0, "Instance evacuate is not supported."},
 	"InstanceExists":                              {"NovaException", 0, "Instance %(name)s already exists."},
-	"InstanceFaultRollback":                       {"NovaException", 0, ""},
 	"InstanceGroupIdExists":                       {"NovaException", 0, "Instance group %(group_uuid)s already exists."},
 	"InstanceGroupNotFound":                       {"NotFound", 0, "Instance group %(group_uuid)s could not be found."},
 	"InstanceGroupSaveException":                  {"NovaException", 0, "%(field)s should not be part of the updates."},

@@ -2,7 +2,6 @@ package nova
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -16,48 +15,24 @@ const faultMessageLimit = 255
 // of Nova's, but of anything else only a class name, since its text may show
 // the inside of the host. It is cut to 255 bytes.
 func FaultMessage(err error) string {
-	class, module, ok := exceptionIn(err)
+	e := exceptionIn(err)
 	switch {
-	case errors.Is(err, rpc.ErrTimeout) && !ok:
+	case e == nil && errors.Is(err, rpc.ErrTimeout):
 		return "MessagingTimeout"
-	case !ok:
+	case e == nil:
 		return "InternalError"
-	case module != exceptionModule:
-		return cut(class, faultMessageLimit)
+	case e.Module != exceptionModule:
+		return cut(e.Class, faultMessageLimit)
 	}
-	return cut(messageOf(err), faultMessageLimit)
+	return cut(e.Message, faultMessageLimit)
 }
 
-// FaultCode is the HTTP status of an error: that of the exception, else 500.
+// FaultCode is the HTTP status of an error: that of an exception of Nova's, else 500.
 func FaultCode(err error) int {
-	var local *Error
-	var remote *rpc.RemoteError
-	switch _, module, _ := exceptionIn(err); {
-	case module != exceptionModule:
-		return 500
-	case errors.As(err, &local):
-		return local.Code
-	case errors.As(err, &remote):
-		if code, e := strconv.Atoi(text(normalise(remote.Kwargs["code"]))); e == nil {
-			return code
-		}
-		return codeOf(ClassOf(err))
+	if e := exceptionIn(err); e != nil && e.Module == exceptionModule {
+		return e.Code
 	}
 	return 500
-}
-
-// messageOf is the message of the outermost exception in err's chain.
-func messageOf(err error) string {
-	class := ClassOf(err)
-	var local *Error
-	if errors.As(err, &local) && local.Class == class {
-		return local.Message
-	}
-	var remote *rpc.RemoteError
-	if errors.As(err, &remote) {
-		return remote.Message
-	}
-	return class
 }
 
 // cut shortens s to at most limit bytes without breaking a character.

@@ -12,7 +12,7 @@
 //	a := nova.NewArgs(r.Args); inst := a.Instance("instance"); a.Err() // from a request
 //	s := nova.As[nova.Service](profile.New("Service"))                 // made here
 //
-// Profile is one release as data, found with Zed or Release.
+// Profile is one release as data, found with Zed or ProfileOf.
 //
 // Conductor is the typed client of nova-conductor, one value per request:
 //

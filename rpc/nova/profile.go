@@ -81,8 +81,8 @@ func Zed() Profile {
 	return p
 }
 
-// Release finds a profile by its name. The error lists the names there are.
-func Release(name string) (Profile, error) {
+// ProfileOf finds a profile by its name. The error lists the names there are.
+func ProfileOf(name string) (Profile, error) {
 	versions := map[string]string{}
 	for _, r := range releases() {
 		maps.Copy(versions, r.objects)
@@ -95,7 +95,7 @@ func Release(name string) (Profile, error) {
 	return Profile{}, fmt.Errorf("release %q is not one of %s", name, strings.Join(Releases(), ", "))
 }
 
-// Releases lists the names Release takes, oldest first.
+// Releases lists the names ProfileOf takes, oldest first.
 func Releases() []string {
 	var names []string
 	for _, r := range releases() {

@@ -61,7 +61,7 @@ func TestReleases(t *testing.T) {
 	instance := map[string]string{"zed": "2.7", "2023.1": "2.7", "2024.1": "2.8", "2025.1": "2.8", "2025.2": "2.8", "2026.1": "2.8"}
 	last := 0
 	for _, name := range want {
-		p, err := Release(strings.ToUpper(name))
+		p, err := ProfileOf(strings.ToUpper(name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestReleases(t *testing.T) {
 	if Zed().Version("Instance") != "2.7" {
 		t.Error("a later release changed Zed")
 	}
-	if _, err := Release("yoga"); err == nil || !strings.Contains(err.Error(), "2026.1") {
+	if _, err := ProfileOf("yoga"); err == nil || !strings.Contains(err.Error(), "2026.1") {
 		t.Errorf("unknown release: %v", err)
 	}
 }
@@ -107,7 +107,7 @@ func TestUnderstands(t *testing.T) {
 }
 
 func TestNewUsesTheReleaseVersion(t *testing.T) {
-	p, err := Release("2025.1")
+	p, err := ProfileOf("2025.1")
 	if err != nil {
 		t.Fatal(err)
 	}

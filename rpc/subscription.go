@@ -1,0 +1,177 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/sirupsen/logrus"
+)
+
+// maxBatch bounds the deliveries acknowledged with one frame.
+const maxBatch = 64
+
+// subscription consumes one queue, on an AMQP channel of its own, so that
+// trouble with one queue leaves the others alone.
+type subscription struct {
+	queue    queue
+	prefetch int
+	delay    time.Duration // bounds the wait before a lost queue is declared again
+	log      *logrus.Entry
+	// deliver takes a message that is already acknowledged. It must not block
+	// for long. ctx is the Link's.
+	deliver func(ctx context.Context, d *amqp.Delivery)
+	// changed is called when consuming begins or ends.
+	changed func()
+
+	consuming atomic.Bool
+	stop      chan struct{} // closed to end for good
+	running   sync.WaitGroup
+	offset    atomic.Int64 // of a stream: the next message, 0 if none was seen
+}
+
+// serve consumes until conn or ctx ends or the subscription is stopped. A
+// queue that is lost is declared again.
+func (s *subscription) serve(ctx context.Context, conn *amqp.Connection) {
+	closed := conn.NotifyClose(make(chan *amqp.Error, 1))
+	wait := s.delay
+	for {
+		began := time.Now()
+		err := s.consume(ctx, conn)
+		switch {
+		case ctx.Err() != nil || conn.IsClosed() || isClosed(s.stop):
+			return
+		case time.Since(began) > time.Minute:
+			wait = s.delay
+		}
+		s.log.WithError(err).Warn("Lost a queue of the AMQP server, declaring it again")
+		timer := time.NewTimer(rand.N(wait + 1))
+		select {
+		case <-timer.C:
+		case <-closed:
+		case <-s.stop:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		wait = min(max(2*wait, 500*time.Millisecond), 10*time.Second)
+	}
+}
+
+// consume declares the queue and takes its messages until something ends.
+func (s *subscription) consume(ctx context.Context, conn *amqp.Connection) error {
+	if err := (declarer{conn, s.log}).queue(s.queue); err != nil {
+		return err
+	}
+	ch, err := conn.Channel()
+	if err != nil {
+		return fmt.Errorf("open channel: %w", err)
+	}
+	defer ch.Close()
+	if s.prefetch > 0 {
+		if err := ch.Qos(s.prefetch, 0, false); err != nil {
+			return fmt.Errorf("set prefetch count: %w", err)
+		}
+	}
+	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
+	deliveries, err := ch.Consume(s.queue.name, "", false, false, false, false, s.consumeArgs())
+	if err != nil {
+		return fmt.Errorf("consume queue %s: %w", s.queue.name, err)
+	}
+	s.setConsuming(true)
+	defer s.setConsuming(false)
+	for {
+		select {
+		case d, ok := <-deliveries:
+			if !ok {
+				return lostBecause(closed)
+			}
+			if err := s.take(ctx, ch, d, deliveries); err != nil {
+				return err
+			}
+		case <-s.stop:
+			if s.queue.deleteAtStop {
+				ch.QueueDelete(s.queue.name, false, false, false) // it expires anyway
+			}
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// take acknowledges a message and those that already wait behind it with one
+// frame, and then hands them out. The order matters: a request that crashes us
+// must not come back. A message whose acknowledgement fails will come back, so
+// it is not handed out.
+func (s *subscription) take(ctx context.Context, ch *amqp.Channel, first amqp.Delivery, more <-chan amqp.Delivery) error {
+	batch := append(make([]amqp.Delivery, 0, 8), first)
+gather:
+	for len(batch) < maxBatch {
+		select {
+		case d, ok := <-more:
+			if !ok {
+				break gather // the next receive says why
+			}
+			batch = append(batch, d)
+		default:
+			break gather
+		}
+	}
+	last := &batch[len(batch)-1]
+	if err := ch.Ack(last.DeliveryTag, true); err != nil {
+		return fmt.Errorf("acknowledge: %w", err)
+	}
+	if n, ok := last.Headers["x-stream-offset"].(int64); ok {
+		s.offset.Store(n + 1)
+	}
+	for i := range batch {
+		s.deliver(ctx, &batch[i])
+	}
+	return nil
+}
+
+// consumeArgs let a stream go on where it was left.
+func (s *subscription) consumeArgs() amqp.Table {
+	if s.queue.args["x-queue-type"] != "stream" {
+		return s.queue.consumerArgs
+	}
+	args := amqp.Table{"x-stream-offset": "last"}
+	for k, v := range s.queue.consumerArgs {
+		args[k] = v
+	}
+	if n := s.offset.Load(); n > 0 {
+		args["x-stream-offset"] = n
+	}
+	return args
+}
+
+func (s *subscription) setConsuming(on bool) {
+	s.consuming.Store(on)
+	s.changed()
+}
+
+// lostBecause says why deliveries ended.
+func lostBecause(closed <-chan *amqp.Error) error {
+	select {
+	case e := <-closed:
+		if e != nil {
+			return e
+		}
+	default:
+	}
+	return errors.New("the broker cancelled the consumer")
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

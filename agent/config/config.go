@@ -21,8 +21,10 @@ type Config struct {
 	Cinder        Cinder        `section:"cinder"`
 	Compute       Compute       `section:"compute"`
 	Concurrency   Concurrency   `section:"oslo_concurrency"`
+	ConsoleAuth   ConsoleAuth   `section:"consoleauth"`
 	Devices       Devices       `section:"devices"`
 	Encryption    Encryption    `section:"ephemeral_storage_encryption"`
+	Scheduler     Scheduler     `section:"filter_scheduler"`
 	Glance        Glance        `section:"glance" defaults:"service_type=image" formerly:"cafile=ssl.ca_file certfile=ssl.cert_file keyfile=ssl.key_file insecure=api_insecure"`
 	ImageCache    ImageCache    `section:"image_cache"`
 	Libvirt       Libvirt       `section:"libvirt"`

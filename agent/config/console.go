@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 // VNC is [vnc].
 type VNC struct {
 	// Enabled gives guests a VNC console. Default true.
@@ -36,4 +38,10 @@ type Serial struct {
 	BaseURL string `ini:"base_url" default:"ws://127.0.0.1:6083/" kind:"uri"`
 	// ProxyclientAddress is where the proxy reaches it. Default 127.0.0.1.
 	ProxyclientAddress string `ini:"proxyclient_address" default:"127.0.0.1"`
+}
+
+// ConsoleAuth is [consoleauth].
+type ConsoleAuth struct {
+	// TokenTTL is how long a console's token lets its user in. Unit s, default 600.
+	TokenTTL time.Duration `ini:"token_ttl" default:"600" min:"0" old:"DEFAULT.console_token_ttl"`
 }

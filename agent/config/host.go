@@ -141,3 +141,9 @@ type Bolide struct {
 	// SocketGroup may look, besides root; "" = only root. Default bolide.
 	SocketGroup string `ini:"socket_group" default:"bolide"`
 }
+
+// Scheduler is [filter_scheduler], of which a node reads one option.
+type Scheduler struct {
+	// TrackInstanceChanges tells schedulers which instances are here. Default true.
+	TrackInstanceChanges bool `ini:"track_instance_changes" default:"true"`
+}

@@ -31,7 +31,7 @@ func Allocated(r io.ReaderAt, size int64) (int64, error) {
 	if h.clusterBits < 9 || h.clusterBits > 21 || uint64(h.l1Entries)*8 > qcow2MaxL1Bytes {
 		return 0, malformed(QCOW2, "impossible tables")
 	}
-	m := qcow2Map{img: img, header: h, cluster: 1 << h.clusterBits, seen: map[uint64]bool{}}
+	m := qcow2Map{img: img, header: h, cluster: 1 << h.clusterBits, seen: make([]uint64, size>>h.clusterBits/64+1)}
 	if err := m.walk(); err != nil {
 		return 0, err
 	}
@@ -45,8 +45,8 @@ type qcow2Map struct {
 	img               *image
 	header            qcow2Header
 	cluster           int64
-	seen              map[uint64]bool // L2 tables met
-	plain, compressed int64           // guest bytes
+	seen              []uint64 // a bit per cluster of the file: L2 tables met
+	plain, compressed int64    // guest bytes
 }
 
 func (m *qcow2Map) walk() error {
@@ -72,14 +72,15 @@ func (m *qcow2Map) walk() error {
 
 // table counts what one L2 table maps.
 func (m *qcow2Map) table(off uint64) error {
-	if m.seen[off] {
-		return m.unsafe("two parts of its disk share one table")
-	}
-	m.seen[off] = true
-	table := m.img.at(int64(off), m.cluster)
-	if table == nil {
+	table := m.img.at(clampSize(off), m.cluster)
+	if table == nil || off%uint64(m.cluster) != 0 {
 		return m.unsafe("a cluster table lies outside the file")
 	}
+	number := off / uint64(m.cluster)
+	if m.seen[number/64]&(1<<(number%64)) != 0 {
+		return m.unsafe("two parts of its disk share one table")
+	}
+	m.seen[number/64] |= 1 << (number % 64)
 	entry := 8
 	if m.header.incompatible&qcow2IncompatExtendedL2 != 0 {
 		entry = 16

@@ -13,13 +13,19 @@ type Interface struct {
 	Source      InterfaceSource // required: what it is connected to on the host
 	Model       string          // "virtio", "e1000", "rtl8139"; empty is the hypervisor's default
 	Driver      InterfaceDriver
-	Target      string // name of the tap device on the host
-	MTU         uint   // bytes; set on the tap and, with virtio, told to the guest
-	VLAN        uint   // tag put on by the card (SR-IOV)
-	VirtualPort VirtualPort
+	Target      Target
+	MTU         uint // bytes; set on the tap and, with virtio, told to the guest
+	VLAN        uint // tag put on by the card (SR-IOV)
+	OpenVSwitch OpenVSwitchPort
 	Filter      Filter
 	Inbound     Rate // towards the guest
 	Outbound    Rate // from the guest
+}
+
+// Target is the tap device of the card on the host.
+type Target struct {
+	Device    string
+	Unmanaged bool // it exists already, and libvirt is to leave it so; known to libvirt from 9.5 on
 }
 
 // InterfaceDriver tunes the host's side of a virtio card.
@@ -51,9 +57,10 @@ func (n Interface) check() error {
 
 func (n Interface) build() libvirtxml.DomainInterface {
 	out := libvirtxml.DomainInterface{
-		MAC:       &libvirtxml.DomainInterfaceMAC{Address: n.MAC},
-		Source:    n.Source.interfaceSource(),
-		Bandwidth: buildBandwidth(n.Inbound, n.Outbound),
+		MAC:         &libvirtxml.DomainInterfaceMAC{Address: n.MAC},
+		Source:      n.Source.interfaceSource(),
+		VirtualPort: n.OpenVSwitch.build(),
+		Bandwidth:   buildBandwidth(n.Inbound, n.Outbound),
 	}
 	if _, ok := n.Source.(VirtualFunction); ok {
 		out.Managed = "yes"
@@ -67,17 +74,17 @@ func (n Interface) build() libvirtxml.DomainInterface {
 			RXQueueSize: n.Driver.RXQueueSize, TXQueueSize: n.Driver.TXQueueSize,
 		}
 	}
-	if n.Target != "" {
-		out.Target = &libvirtxml.DomainInterfaceTarget{Dev: n.Target}
+	if n.Target.Device != "" {
+		out.Target = &libvirtxml.DomainInterfaceTarget{Dev: n.Target.Device}
+		if n.Target.Unmanaged {
+			out.Target.Managed = "no"
+		}
 	}
 	if n.MTU != 0 {
 		out.MTU = &libvirtxml.DomainInterfaceMTU{Size: n.MTU}
 	}
 	if n.VLAN != 0 {
 		out.VLan = &libvirtxml.DomainInterfaceVLan{Tags: []libvirtxml.DomainInterfaceVLanTag{{ID: n.VLAN}}}
-	}
-	if n.VirtualPort != nil {
-		out.VirtualPort = &libvirtxml.DomainInterfaceVirtualPort{Params: n.VirtualPort.virtualPort()}
 	}
 	if n.Filter.Name != "" {
 		out.FilterRef = &libvirtxml.DomainInterfaceFilterRef{

@@ -3,6 +3,7 @@ package nova
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -47,27 +48,19 @@ func formatPercent(template string, single any, named map[string]any) (string, b
 // conversion is one %(key)flags-verb of a template.
 type conversion struct {
 	key   string
-	flags string
+	flags string // flags, width and precision, the same in Python and Go
 	verb  byte
 }
 
+var conversionForm = regexp.MustCompile(`^(?:\(([^)]*)\))?([-+ #0]{0,5}\d{0,3}(?:\.\d{0,3})?)([a-zA-Z%])`)
+
+// parseConversion reads what follows a percent sign.
 func parseConversion(s string) (c conversion, rest string, ok bool) {
-	if strings.HasPrefix(s, "(") {
-		end := strings.IndexByte(s, ')')
-		if end < 0 {
-			return c, "", false
-		}
-		c.key, s = s[1:end], s[end+1:]
-	}
-	n := 0
-	for n < len(s) && strings.IndexByte("0123456789-+ #.", s[n]) >= 0 {
-		n++
-	}
-	if n == len(s) || n > 8 {
+	m := conversionForm.FindStringSubmatch(s)
+	if m == nil {
 		return c, "", false
 	}
-	c.flags, c.verb = s[:n], s[n]
-	return c, s[n+1:], true
+	return conversion{key: m[1], flags: m[2], verb: m[3][0]}, s[len(m[0]):], true
 }
 
 func (c conversion) format(v any) (string, bool) {

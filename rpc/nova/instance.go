@@ -126,6 +126,15 @@ func (i Instance) SetRootDeviceName(name string)      { i.Set("root_device_name"
 func (i Instance) SetDefaultEphemeralDevice(n string) { i.Set("default_ephemeral_device", nullable(n)) }
 func (i Instance) SetDefaultSwapDevice(n string)      { i.Set("default_swap_device", nullable(n)) }
 
+// SetComputeID goes with SetNode in releases with Profile.ComputeIDs; 0 is null.
+func (i Instance) SetComputeID(id int64) {
+	if id == 0 {
+		i.Set("compute_id", nil)
+		return
+	}
+	i.Set("compute_id", id)
+}
+
 // SetTaskState takes NoTask for "nothing is being done".
 func (i Instance) SetTaskState(s TaskState) { i.Set("task_state", nullable(s)) }
 

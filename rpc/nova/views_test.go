@@ -1,6 +1,7 @@
 package nova
 
 import (
+	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -33,6 +34,25 @@ func TestInstanceName(t *testing.T) {
 			t.Errorf("%s gives %q, want %q", template, got, want)
 		}
 	}
+}
+
+func FuzzInstanceName(f *testing.F) {
+	for _, template := range []string{DefaultNameTemplate, "%(uuid)s", "%%", "%(", "%08.3x%-5s", "%999999d"} {
+		f.Add(template, int64(26), "ops")
+	}
+	f.Fuzz(func(t *testing.T, template string, id int64, hostname string) {
+		inst := Instance{NewObject("Instance", "2.7")}
+		inst.Set("id", id)
+		inst.Set("uuid", "U")
+		inst.Set("hostname", hostname)
+		name := inst.Name(template)
+		if !strings.Contains(template, "%") && name != template {
+			t.Errorf("%q became %q", template, name)
+		}
+		if strings.Contains(name, "%!") && !strings.Contains(template+hostname, "%!") && !strings.Contains(template, "%%") {
+			t.Errorf("%q is badly filled: %q", template, name)
+		}
+	})
 }
 
 // TestImageOfInstance compares the image as the instance remembers it, and as

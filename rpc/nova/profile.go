@@ -12,6 +12,9 @@ import (
 type Profile struct {
 	Name string // "zed", "2023.1", …
 
+	// NovaVersion is the product version that guests are shown in their firmware tables.
+	NovaVersion string
+
 	// ServiceVersion is reported in the service record. It promises behaviour:
 	// APIs enable features by the lowest value among all hosts.
 	ServiceVersion int
@@ -44,31 +47,31 @@ type release struct {
 func releases() []release {
 	return []release{
 		{
-			profile: Profile{Name: "zed", ServiceVersion: 64, OldestService: 61, ComputeRPC: "6.1"},
+			profile: Profile{Name: "zed", NovaVersion: "26.2.2", ServiceVersion: 64, OldestService: 61, ComputeRPC: "6.1"},
 			objects: zedVersions,
 		},
 		{
-			profile: Profile{Name: "2023.1", ServiceVersion: 66, OldestService: 61, ComputeRPC: "6.2", NodeIdentity: true},
+			profile: Profile{Name: "2023.1", NovaVersion: "27.0.0", ServiceVersion: 66, OldestService: 61, ComputeRPC: "6.2", NodeIdentity: true},
 		},
 		{
-			profile: Profile{Name: "2024.1", ServiceVersion: 67, OldestService: 66, ComputeRPC: "6.3", NodeIdentity: true, ComputeIDs: true},
+			profile: Profile{Name: "2024.1", NovaVersion: "29.0.0", ServiceVersion: 67, OldestService: 66, ComputeRPC: "6.3", NodeIdentity: true, ComputeIDs: true},
 			objects: map[string]string{
 				"Instance": "2.8", "Migration": "1.8", "RequestSpec": "1.15", "ImageMetaProps": "1.37",
 				"ConsoleAuthToken": "1.2", "LibvirtLiveMigrateData": "1.11", "ShareMapping": "1.0", "ShareMappingList": "1.0",
 			},
 		},
 		{
-			profile: Profile{Name: "2025.1", ServiceVersion: 68, OldestService: 66, ComputeRPC: "6.4", NodeIdentity: true, ComputeIDs: true, Shares: true},
+			profile: Profile{Name: "2025.1", NovaVersion: "31.0.0", ServiceVersion: 68, OldestService: 66, ComputeRPC: "6.4", NodeIdentity: true, ComputeIDs: true, Shares: true},
 			objects: map[string]string{
 				"ImageMetaProps": "1.39", "ConsoleAuthToken": "1.3", "LibvirtLiveMigrateData": "1.13", "ShareMapping": "1.2",
 			},
 		},
 		{
-			profile: Profile{Name: "2025.2", ServiceVersion: 70, OldestService: 68, ComputeRPC: "6.4", NodeIdentity: true, ComputeIDs: true, Shares: true},
+			profile: Profile{Name: "2025.2", NovaVersion: "32.0.0", ServiceVersion: 70, OldestService: 68, ComputeRPC: "6.4", NodeIdentity: true, ComputeIDs: true, Shares: true},
 			objects: map[string]string{"ImageMetaProps": "1.42"},
 		},
 		{
-			profile: Profile{Name: "2026.1", ServiceVersion: 72, OldestService: 68, ComputeRPC: "6.5", NodeIdentity: true, ComputeIDs: true, Shares: true, AltTopic: true},
+			profile: Profile{Name: "2026.1", NovaVersion: "33.0.0", ServiceVersion: 72, OldestService: 68, ComputeRPC: "6.5", NodeIdentity: true, ComputeIDs: true, Shares: true, AltTopic: true},
 			objects: map[string]string{"LibvirtLiveMigrateData": "1.14"},
 		},
 	}

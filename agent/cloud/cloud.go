@@ -11,6 +11,7 @@
 package cloud
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -36,8 +37,9 @@ type Options struct {
 	// Log receives one line per retried call. Required.
 	Log *logrus.Entry
 
-	// now is replaced by tests.
-	now func() time.Time
+	// now and sleep are replaced by tests.
+	now   func() time.Time
+	sleep func(ctx context.Context, d time.Duration) error
 }
 
 // ServiceOptions is how one service is found and called.
@@ -80,6 +82,9 @@ func New(o Options) (*Cloud, error) {
 	if o.now == nil {
 		o.now = time.Now
 	}
+	if o.sleep == nil {
+		o.sleep = sleep
+	}
 	if o.ExtensionSync == 0 {
 		o.ExtensionSync = 10 * time.Minute
 	}
@@ -121,13 +126,13 @@ func (c *Cloud) Placement() *Placement { return c.placement }
 // Volumes is the Cinder client.
 func (c *Cloud) Volumes() *Volumes { return c.volumes }
 
-// State tells of each configured service how its last calls went, in a fixed
-// order.
+// State tells how the last calls to each service went, in a fixed order.
+// Services with nothing in their section are left out until they are called.
 func (c *Cloud) State() []LinkState {
 	var states []LinkState
 	for _, s := range c.services {
-		if s.configured() {
-			states = append(states, s.state.snapshot())
+		if state := s.state.snapshot(); s.configured || !state.Since.IsZero() {
+			states = append(states, state)
 		}
 	}
 	return states

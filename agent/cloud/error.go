@@ -144,7 +144,10 @@ func requestID(h http.Header) string {
 // maxMessage bounds the text kept of an error page.
 const maxMessage = 1000
 
-var markup = regexp.MustCompile(`(?s)<(title|head|style|script).*?</(title|head|style|script)>|<[^>]*>`)
+var markup = regexp.MustCompile(`(?s)<(title|head|style|script|h1).*?</(title|head|style|script|h1)>|<[^>]*>`)
+
+// statusLine is what Error says itself.
+var statusLine = regexp.MustCompile(`^\d{3} [^\n]*\n+`)
 
 // explain finds code and message in the body of a refusal. The services differ:
 //
@@ -152,11 +155,11 @@ var markup = regexp.MustCompile(`(?s)<(title|head|style|script).*?</(title|head|
 //	Placement  {"errors": [{"code": …, "detail": …}]}
 //	Keystone   {"error": {"code": 401, "title": …, "message": …}}
 //	Cinder     {"itemNotFound": {"code": 404, "message": …}}
-//	Glance     an HTML page
+//	Glance     an HTML page, or text below a status line
 func explain(body []byte) (code, message string) {
 	var envelope map[string]json.RawMessage
 	if json.Unmarshal(body, &envelope) != nil {
-		return "", plain(string(body))
+		return "", plain(statusLine.ReplaceAllString(string(body), ""))
 	}
 	if raw, ok := envelope["errors"]; ok {
 		var list []struct{ Code, Detail, Title string }

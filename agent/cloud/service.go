@@ -28,6 +28,9 @@ type service struct {
 	retries  int
 	state    *tracker
 	log      *logrus.Entry
+	sleep    func(ctx context.Context, d time.Duration) error
+	// configured is whether its section says anything.
+	configured bool
 }
 
 // request is one call. The path follows the service's base address.
@@ -56,7 +59,9 @@ func newService(name, serviceType string, o ServiceOptions, own *session, all Op
 		retries: o.Retries,
 		state:   &tracker{now: all.now, state: LinkState{Name: name}},
 		log:     all.Log.WithField("service", name),
+		sleep:   all.sleep,
 	}
+	s.configured = !o.Auth.empty() || s.where.fixed()
 	if s.timeout == 0 {
 		s.timeout = defaultTimeout
 	}
@@ -65,8 +70,6 @@ func newService(name, serviceType string, o ServiceOptions, own *session, all Op
 	}
 	return s, nil
 }
-
-func (s *service) configured() bool { return s.own != nil || s.where.fixed() }
 
 // do makes the call, within a deadline per attempt and as often as is safe.
 // Errors of the service are *Error. A stream request's answer must be closed by
@@ -99,7 +102,7 @@ func (s *service) do(ctx context.Context, id Identity, r request) (*http.Respons
 			return nil, err
 		}
 		s.log.WithError(err).WithField("attempt", failures).Warn("service call is tried again")
-		if sleep(ctx, pause) != nil {
+		if s.sleep(ctx, pause) != nil {
 			return nil, err
 		}
 	}

@@ -95,6 +95,7 @@ func (c *Cache) bring(ctx context.Context, f *flight, img Image, src Source, bas
 		return record{}, err
 	}
 	if ready != part {
+		c.digestLater(Name(img.ID))
 		return rec, remove(part)
 	}
 	return rec, nil
@@ -128,7 +129,10 @@ func (c *Cache) toRaw(ctx context.Context, f *flight, img Image, from, to string
 	}
 	defer free()
 	f.enter(Converting, info.VirtualSize, c.opts.Now())
-	err = c.opts.Tool.Convert(ctx, disk.Convert{Src: from, SrcFormat: info.Format.QEMU(), Dst: to, DstFormat: "raw"})
+	err = c.opts.Tool.Convert(ctx, disk.Convert{
+		Src: from, SrcFormat: info.Format.QEMU(), Dst: to, DstFormat: "raw",
+		Progress: func(done, _ int64) { f.transferred.Store(done) },
+	})
 	var tool *disk.ErrTool
 	switch {
 	case ctx.Err() != nil:

@@ -126,7 +126,7 @@ func TestRecover(t *testing.T) {
 	n := Name(imageID)
 	old, other := Name("old"), Name("other")
 	files := []string{
-		n, n + ".json", n + ".converted", n + ".converted.part", old + ".part", other + ".part", other + ".json",
+		n, n + ".json", n + ".converted", n + ".converted.part", n + ".json.part", old + ".part", other + ".part", other + ".json",
 		"ephemeral_1_40d1d2c", "ephemeral_1_40d1d2c.part", "ephemeral_1_40d1d2c-ext4.part", "swap_64.part", "notes.part", "README",
 	}
 	for _, f := range files {

@@ -108,6 +108,14 @@ func (c *Cache) leave(name string, f *flight) {
 	}
 }
 
+// pin keeps a name from removal until the returned function is called.
+func (c *Cache) pin(name string) (unpin func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.entryLocked(name).leases++
+	return func() { c.unpin(name) }
+}
+
 func (c *Cache) unpin(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,8 +10,6 @@ import (
 
 	"bolide/imagecache/disk"
 	"bolide/imagecache/format"
-
-	"github.com/google/renameio/v2"
 )
 
 // record is what is known of a file of the cache. It is kept beside the file as NAME.json; a file that Nova's node
@@ -24,7 +22,7 @@ type record struct {
 	Size         int64     `json:"size"`          // bytes of the file
 	HashAlgo     string    `json:"hash_algo,omitempty"`
 	HashValue    string    `json:"hash_value,omitempty"` // of what was fetched
-	Digest       string    `json:"digest,omitempty"`     // SHA-256 of the file itself, see digestFile
+	Digest       string    `json:"digest,omitempty"`     // of the file itself when it was converted, see digestData
 	Verified     bool      `json:"verified"`
 	Fetched      time.Time `json:"fetched"`
 	Inode        uint64    `json:"inode"` // ties the record to the file
@@ -53,11 +51,7 @@ func (c *Cache) publish(from, name string, rec record) error {
 		return err
 	}
 	rec.Size, rec.Inode, rec.Fetched = st.Size(), inode(st), c.opts.Now().UTC().Truncate(time.Second)
-	b, err := json.Marshal(rec)
-	if err != nil {
-		return err
-	}
-	if err := renameio.WriteFile(c.path(name)+recordSuffix, append(b, '\n'), 0o644); err != nil {
+	if err := c.writeRecord(name, rec); err != nil {
 		return err
 	}
 	now := c.opts.Now()
@@ -68,6 +62,14 @@ func (c *Cache) publish(from, name string, rec record) error {
 		return err
 	}
 	return disk.SyncDir(c.opts.Dir)
+}
+
+func (c *Cache) writeRecord(name string, rec record) error {
+	b, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	return disk.WriteFile(c.path(name)+recordSuffix, append(b, '\n'))
 }
 
 // lookup says what the file of a name is, and marks it used now. found is false when there is no such file. A file
@@ -112,6 +114,9 @@ func (c *Cache) touch(path string) {
 		c.opts.Log.WithError(err).Debug("cannot mark cached file as used")
 	}
 }
+
+// sourceQEMU is QEMU's name of the format that the image came in.
+func (r record) sourceQEMU() string { return format.Format(r.SourceFormat).QEMU() }
 
 func inode(st os.FileInfo) uint64 {
 	if sys, ok := st.Sys().(*syscall.Stat_t); ok {

@@ -36,7 +36,8 @@ func (c *Cache) stale(ent os.DirEntry) (name string, stale bool) {
 	case suffix == partSuffix && imageName(name):
 		info, err := ent.Info()
 		return name, err == nil && c.opts.Now().Sub(info.ModTime()) > keepPart
-	case suffix == partSuffix, suffix == convertedSuffix, suffix == convertedSuffix+partSuffix:
+	case suffix == partSuffix, suffix == convertedSuffix, suffix == convertedSuffix+partSuffix,
+		suffix == recordSuffix+partSuffix:
 		return name, true
 	case suffix == recordSuffix:
 		_, err := os.Stat(c.path(name))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,7 +22,8 @@ type command struct {
 	reads  []string // files it opens for reading
 	writes []string // files it opens for writing; they exist already
 	limits Limits
-	output int64 // bytes any one written file may grow to
+	output int64     // bytes any one written file may grow to
+	stdout io.Writer // takes standard output as it comes; nil collects it
 }
 
 // ErrFormat reports a format that no tool may be told, or, empty, one that was left out.
@@ -160,5 +162,6 @@ func (t *Tool) qemuImg(ctx context.Context, c command) ([]byte, error) {
 		writes: c.writes,
 		limits: c.limits,
 		output: c.output,
+		stdout: c.stdout,
 	})
 }

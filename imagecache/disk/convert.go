@@ -3,6 +3,8 @@ package disk
 import (
 	"context"
 	"fmt"
+
+	"golang.org/x/sys/unix"
 )
 
 // Convert describes a conversion of a whole disk into a new file.
@@ -12,6 +14,9 @@ type Convert struct {
 	Compress       bool   // compress clusters; qcow2 only
 	MaxSize        int64  // bytes the disk may have; 0 is no bound
 	Shared         bool   // the source is in use by a guest that does not write to it
+
+	// Progress is told now and then how many bytes of the disk are done. Optional; called from one goroutine.
+	Progress func(done, total int64)
 }
 
 // Convert writes a copy of a disk in another format, without holes filled in. The source stands alone: a backing file
@@ -51,21 +56,22 @@ func (t *Tool) convert(ctx context.Context, c Convert, src layer) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"-q", "-t", "writeback", "-m", "8", "-W", "-O", c.DstFormat}
+	args := []string{"-p", "-m", "8", "-W", "-O", c.DstFormat}
 	if c.Compress && c.DstFormat == "qcow2" {
 		args = append(args, "-c")
 	}
 	if c.Shared {
 		args = append(args, "-U")
 	}
-	err = replace(c.Dst, func(part string) error {
+	err = Replace(c.Dst, func(part string) error {
 		_, err := t.qemuImg(ctx, command{
 			verb:   "convert",
-			args:   append(args, name, part),
+			args:   append(args, "-t", cacheMode(part), name, part),
 			reads:  src.paths(),
 			writes: []string{part},
 			limits: t.opts.Convert,
 			output: size + size/8 + 64<<20, // the disk itself and generously its tables
+			stdout: &percent{tell: c.Progress, total: size},
 		})
 		return err
 	})
@@ -73,4 +79,43 @@ func (t *Tool) convert(ctx context.Context, c Convert, src layer) error {
 		return fmt.Errorf("convert %s to %s: %w", c.Src, c.DstFormat, err)
 	}
 	return nil
+}
+
+// cacheMode keeps the host's page cache for others where the file system can: what is converted is not read again
+// soon.
+func cacheMode(path string) string {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_DIRECT|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "writeback"
+	}
+	unix.Close(fd)
+	return "none"
+}
+
+// percent reads qemu-img's progress, "    (12.34/100%)" and a carriage return, and tells it in bytes.
+type percent struct {
+	tell  func(done, total int64)
+	total int64
+	line  []byte
+}
+
+func (p *percent) Write(b []byte) (int, error) {
+	for _, c := range b {
+		switch {
+		case c == '\r' || c == '\n':
+			p.report()
+			p.line = p.line[:0]
+		case len(p.line) < 64:
+			p.line = append(p.line, c)
+		}
+	}
+	return len(b), nil
+}
+
+func (p *percent) report() {
+	var done float64
+	if _, err := fmt.Sscanf(string(p.line), " (%f/100%%)", &done); err != nil || p.tell == nil {
+		return
+	}
+	p.tell(int64(done/100*float64(p.total)), p.total)
 }

@@ -44,7 +44,7 @@ func (t *Tool) Copy(ctx context.Context, c Copy) error {
 		return err
 	}
 	defer release()
-	err = replace(c.Dst, func(part string) error {
+	err = Replace(c.Dst, func(part string) error {
 		dst, err := os.OpenFile(part, os.O_RDWR, 0)
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ func (t *Tool) CreateEmpty(ctx context.Context, e Empty) error {
 		}
 		return err
 	}
-	err := replace(e.Path, func(part string) error {
+	err := Replace(e.Path, func(part string) error {
 		if e.Format == "raw" {
 			if err := os.Truncate(part, e.Size); err != nil {
 				return err

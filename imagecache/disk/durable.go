@@ -10,10 +10,10 @@ import (
 // partSuffix marks a file that is not whole yet. Nova's node uses the same one for downloads.
 const partSuffix = ".part"
 
-// replace makes path through work: work is given the name of an empty file beside it, readable by all as QEMU's user
-// needs, and fills it. When work succeeds the data is synced before the name is given, and the name before replace
+// Replace makes path through work: work is given the name of an empty file beside it, readable by all as QEMU's user
+// needs, and fills it. When work succeeds the data is synced before the name is given, and the name before Replace
 // returns; when it fails nothing is left.
-func replace(path string, work func(part string) error) (err error) {
+func Replace(path string, work func(part string) error) (err error) {
 	part := path + partSuffix
 	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -53,6 +53,11 @@ func SyncDir(dir string) error {
 		return fmt.Errorf("sync %s: %w", dir, err)
 	}
 	return nil
+}
+
+// WriteFile replaces a small file as Replace does.
+func WriteFile(path string, content []byte) error {
+	return Replace(path, func(part string) error { return os.WriteFile(part, content, 0o644) })
 }
 
 func removeIfThere(path string) error {

@@ -31,7 +31,7 @@ func (t *Tool) CreateFileSystem(ctx context.Context, fs FileSystem) error {
 		}
 		return err
 	}
-	err := replace(fs.Path, func(part string) error {
+	err := Replace(fs.Path, func(part string) error {
 		if err := growRaw(part, fs.Size); err != nil {
 			return err
 		}

@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-
-	"github.com/google/renameio/v2"
 )
 
 // formatsFile is the file beside an instance's disks in which Nova keeps the format each was made with, one line of
@@ -38,7 +36,7 @@ func RecordFormat(path, format string) error {
 		return fmt.Errorf("record format of %s: it was made as %s, not %s", path, old, format)
 	}
 	formats[path] = format
-	if err := renameio.WriteFile(file, encodeFormats(formats), 0o644); err != nil {
+	if err := WriteFile(file, encodeFormats(formats)); err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return nil

@@ -40,7 +40,7 @@ func (t *Tool) CreateOverlay(ctx context.Context, o Overlay) error {
 	if base.Format == format.QCOW2 {
 		args = append(args, "-o", "cluster_size="+strconv.FormatInt(base.ClusterSize, 10))
 	}
-	err = replace(o.Path, func(part string) error {
+	err = Replace(o.Path, func(part string) error {
 		_, err := t.qemuImg(ctx, command{
 			verb:   "create",
 			args:   append(args, part, strconv.FormatInt(o.Size, 10)),

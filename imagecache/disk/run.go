@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -17,7 +18,8 @@ type job struct {
 	reads  []string
 	writes []string
 	limits Limits
-	output int64 // bytes any written file may grow to; 0 is no bound
+	output int64     // bytes any written file may grow to; 0 is no bound
+	stdout io.Writer // takes standard output as it comes; nil collects it
 }
 
 const keptOutput = 4 << 10 // bytes of standard error kept for the message
@@ -52,6 +54,9 @@ func (t *Tool) runOnThread(ctx context.Context, j job) ([]byte, error) {
 	var stdout bytes.Buffer
 	stderr := tail{limit: keptOutput}
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if j.stdout != nil {
+		cmd.Stdout = j.stdout
+	}
 	fail := func(err error) error {
 		if ctx.Err() != nil {
 			err = ctx.Err()

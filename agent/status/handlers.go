@@ -1,0 +1,251 @@
+package status
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"net/http"
+	"runtime/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/sirupsen/logrus"
+
+	"bolide/agent/config"
+)
+
+// openAPI describes the socket; a test holds it against routes.
+//
+//go:embed openapi.yaml
+var openAPI []byte
+
+// route is one thing that can be asked of the socket.
+type route struct {
+	method, path string
+	acts         bool // changes something: only root may
+	serve        http.HandlerFunc
+}
+
+// Bodies of answers that are no types of their own.
+type (
+	// OperationList is what GET /v1/operations answers.
+	OperationList struct {
+		Running  []Operation `json:"running"`  // oldest first
+		Finished []Operation `json:"finished"` // newest first
+	}
+	// InstanceList is what GET /v1/instances answers.
+	InstanceList struct {
+		Instances []Instance `json:"instances"`
+	}
+	// InstanceDetail is what GET /v1/instances/{uuid} answers.
+	InstanceDetail struct {
+		Instance
+		Operations []Operation `json:"operations"` // running, then finished, newest first
+	}
+	// ConfigList is what GET /v1/config answers.
+	ConfigList struct {
+		Settings []config.Setting `json:"settings"`
+	}
+	// Health is what GET /v1/health answers.
+	Health struct {
+		Status  State  `json:"status"`
+		Serving bool   `json:"serving"`
+		Links   []Link `json:"links"`
+	}
+	// LogLevel is what GET /v1/log-level answers and PUT takes.
+	LogLevel struct {
+		Level string `json:"level"`
+	}
+	// Problem is the body of every error.
+	Problem struct {
+		Error string `json:"error"`
+	}
+)
+
+func (s *Server) routes() []route {
+	return []route{
+		{method: "GET", path: "/v1/status", serve: s.getStatus},
+		{method: "GET", path: "/v1/health", serve: s.getHealth},
+		{method: "GET", path: "/v1/operations", serve: s.getOperations},
+		{method: "GET", path: "/v1/events", serve: s.getEvents},
+		{method: "GET", path: "/v1/instances", serve: s.getInstances},
+		{method: "GET", path: "/v1/instances/{uuid}", serve: s.getInstance},
+		{method: "GET", path: "/v1/config", serve: s.getConfig},
+		{method: "GET", path: "/v1/log-level", serve: s.getLogLevel},
+		{method: "PUT", path: "/v1/log-level", acts: true, serve: s.putLogLevel},
+		{method: "GET", path: "/v1/debug/goroutines", serve: s.getGoroutines},
+		{method: "GET", path: "/v1/openapi.yaml", serve: s.getOpenAPI},
+		{method: "GET", path: "/metrics", serve: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{Timeout: s.opts.RequestTimeout}).ServeHTTP},
+	}
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range s.routes() {
+		mux.HandleFunc(r.method+" "+r.path, s.guard(r))
+	}
+	return http.MaxBytesHandler(mux, 4<<10)
+}
+
+// guard lets only those through who may.
+func (s *Server) guard(r route) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		p, ok := peerOf(req.Context())
+		switch {
+		case !ok || !s.rules.mayLook(p):
+			problem(w, http.StatusForbidden, "only root and the socket's group may look")
+		case r.acts && !s.rules.mayAct(p):
+			problem(w, http.StatusForbidden, "only root may do that")
+		default:
+			r.serve(w, req)
+		}
+	}
+}
+
+// snapshot asks the source, with a bound, and fills in what the server knows.
+func (s *Server) snapshot(ctx context.Context) Snapshot {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.RequestTimeout)
+	defer cancel()
+	snap := s.opts.Source.Snapshot(ctx)
+	snap.Health = worst(snap.Links)
+	snap.Operations, snap.Failures = s.opts.Board.Operations(), s.opts.Board.Failures()
+	snap.Links, snap.Instances = notNil(snap.Links), notNil(snap.Instances)
+	return snap
+}
+
+func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
+	reply(w, http.StatusOK, s.snapshot(r.Context()))
+}
+
+// getHealth answers 503 when the node is not well, for checks that look at
+// nothing else.
+func (s *Server) getHealth(w http.ResponseWriter, r *http.Request) {
+	snap := s.snapshot(r.Context())
+	code := http.StatusOK
+	if snap.Health == Fail || !snap.Serving {
+		code = http.StatusServiceUnavailable
+	}
+	reply(w, code, Health{snap.Health, snap.Serving, snap.Links})
+}
+
+func (s *Server) getOperations(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, OperationList{s.opts.Board.Operations(), s.opts.Board.Finished()})
+}
+
+func (s *Server) getInstances(w http.ResponseWriter, r *http.Request) {
+	reply(w, http.StatusOK, InstanceList{s.snapshot(r.Context()).Instances})
+}
+
+// getInstance finds an instance by its UUID or the name of its domain.
+func (s *Server) getInstance(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("uuid")
+	for _, i := range s.snapshot(r.Context()).Instances {
+		if i.UUID != id && i.Name != id {
+			continue
+		}
+		d := InstanceDetail{Instance: i, Operations: []Operation{}}
+		for _, o := range append(s.opts.Board.Operations(), s.opts.Board.Finished()...) {
+			if o.Instance == i.UUID {
+				d.Operations = append(d.Operations, o)
+			}
+		}
+		reply(w, http.StatusOK, d)
+		return
+	}
+	problem(w, http.StatusNotFound, "no instance "+id+" on this node")
+}
+
+func (s *Server) getConfig(w http.ResponseWriter, _ *http.Request) {
+	list := ConfigList{Settings: []config.Setting{}}
+	if s.opts.Config != nil {
+		list.Settings = s.opts.Config.Settings()
+	}
+	reply(w, http.StatusOK, list)
+}
+
+func (s *Server) getLogLevel(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, LogLevel{s.opts.Log.Logger.GetLevel().String()})
+}
+
+func (s *Server) putLogLevel(w http.ResponseWriter, r *http.Request) {
+	var body LogLevel
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&body); err != nil {
+		problem(w, http.StatusBadRequest, "body: "+err.Error())
+		return
+	}
+	level, err := logrus.ParseLevel(body.Level)
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	s.opts.Log.Logger.SetLevel(level)
+	s.opts.Log.WithField("level", level.String()).Info("log level set on the status socket")
+	reply(w, http.StatusOK, LogLevel{level.String()})
+}
+
+func (s *Server) getGoroutines(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_ = pprof.Lookup("goroutine").WriteTo(w, 2) // fails only when the client is gone
+}
+
+func (s *Server) getOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/yaml")
+	_, _ = w.Write(openAPI)
+}
+
+// getEvents sends what changes on the board, one JSON object a line, until the
+// client goes. A client that does not read is dropped.
+func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
+	events, stop := s.opts.Board.Watch()
+	defer stop()
+	ctl := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.WriteHeader(http.StatusOK)
+	enc := json.NewEncoder(w)
+	// An empty line now and then finds out clients that are gone.
+	alive := time.NewTicker(s.opts.RequestTimeout)
+	defer alive.Stop()
+	for {
+		if ctl.SetWriteDeadline(time.Now().Add(s.opts.RequestTimeout)) != nil || ctl.Flush() != nil {
+			return
+		}
+		var err error
+		select {
+		case <-r.Context().Done():
+			return
+		case <-alive.C:
+			_, err = w.Write([]byte("\n"))
+		case e := <-events:
+			err = enc.Encode(e)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func reply(w http.ResponseWriter, code int, body any) {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(body); err != nil {
+		problem(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_, _ = w.Write(buf.Bytes()) // fails only when the client is gone
+}
+
+func problem(w http.ResponseWriter, code int, text string) {
+	reply(w, code, Problem{text})
+}
+
+func notNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}

@@ -1,0 +1,151 @@
+package status
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"bolide/agent/config"
+)
+
+func loadOpenAPI(t *testing.T) *openapi3.T {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(openAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Validate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func TestOpenAPINamesEveryRoute(t *testing.T) {
+	var described, served []string
+	for path, item := range loadOpenAPI(t).Paths.Map() {
+		for method := range item.Operations() {
+			described = append(described, method+" "+path)
+		}
+	}
+	for _, r := range (&Server{}).routes() {
+		served = append(served, r.method+" "+r.path)
+	}
+	slices.Sort(described)
+	slices.Sort(served)
+	if !slices.Equal(described, served) {
+		t.Errorf("described:\n%s\nserved:\n%s", strings.Join(described, "\n"), strings.Join(served, "\n"))
+	}
+}
+
+// Every answer is what openapi.yaml says, down to fields that it does not name.
+func TestAnswersAreAsDescribed(t *testing.T) {
+	doc := loadOpenAPI(t)
+	c, o := serve(t, Options{Config: settings{{Section: "DEFAULT", Name: "host", Value: "node-1", From: "default", Unused: "x"}}})
+	for _, tt := range []struct {
+		method, path, route, body string
+		status                    int
+	}{
+		{"GET", "/v1/status", "", "", 200},
+		{"GET", "/v1/health", "", "", 200},
+		{"GET", "/v1/operations", "", "", 200},
+		{"GET", "/v1/instances", "", "", 200},
+		{"GET", "/v1/instances/instance-00000001", "/v1/instances/{uuid}", "", 200},
+		{"GET", "/v1/instances/nobody", "/v1/instances/{uuid}", "", 404},
+		{"GET", "/v1/config", "", "", 200},
+		{"GET", "/v1/log-level", "", "", 200},
+		{"PUT", "/v1/log-level", "", `{"level":"warning"}`, 200},
+		{"PUT", "/v1/log-level", "", `{"level":"loud"}`, 400},
+		{"PUT", "/v1/log-level", "", `{"levle":"info"}`, 400},
+		{"GET", "/v1/debug/goroutines", "", "", 200},
+		{"GET", "/v1/openapi.yaml", "", "", 200},
+		{"GET", "/metrics", "", "", 200},
+	} {
+		t.Run(tt.method+" "+tt.path+tt.body, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), tt.method, "http://bolide"+tt.path, strings.NewReader(tt.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := c.http.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			text, err := io.ReadAll(resp.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != tt.status {
+				t.Fatalf("status %d, want %d: %s", resp.StatusCode, tt.status, text)
+			}
+			route := tt.route
+			if route == "" {
+				route = tt.path
+			}
+			answer := doc.Paths.Find(route).GetOperation(tt.method).Responses.Status(tt.status)
+			if answer == nil {
+				t.Fatalf("status %d is not described", tt.status)
+			}
+			kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+			media := answer.Value.Content[kind]
+			if media == nil {
+				t.Fatalf("content type %s is not described", kind)
+			}
+			if kind == "application/json" {
+				matches(t, media.Schema.Value, text)
+			}
+		})
+	}
+	if l := o.Log.Logger.GetLevel().String(); l != "warning" {
+		t.Errorf("log level is %s", l)
+	}
+}
+
+func matches(t *testing.T, schema *openapi3.Schema, text []byte) {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	if err := schema.VisitJSON(v); err != nil {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+func TestEventsAreAsDescribed(t *testing.T) {
+	schema := loadOpenAPI(t).Components.Schemas["Event"].Value
+	board := NewBoard(BoardOptions{})
+	c, _ := serve(t, Options{Board: board})
+	body, err := c.Open(t.Context(), "GET", "/v1/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	e := board.Begin(Operation{Name: "reboot_instance", Instance: "i1"})
+	e.Step("stop", 1, 2)
+	e.Progress(1, 2)
+	e.End(nil)
+	var kinds []string
+	lines := bufio.NewScanner(body)
+	for len(kinds) < 4 && lines.Scan() {
+		if lines.Text() == "" {
+			continue
+		}
+		matches(t, schema, lines.Bytes())
+		var ev Event
+		if err := json.Unmarshal(lines.Bytes(), &ev); err != nil {
+			t.Fatal(err)
+		}
+		kinds = append(kinds, ev.Kind)
+	}
+	if want := []string{EventBegin, EventStep, EventProgress, EventEnd}; !slices.Equal(kinds, want) {
+		t.Errorf("events %q, want %q (%v)", kinds, want, lines.Err())
+	}
+}
+
+var _ interface{ Settings() []config.Setting } = (*config.Config)(nil)

@@ -74,6 +74,12 @@ func parseVersion(s string) (v [3]uint64, ok bool) {
 	return v, true
 }
 
+// pong is the answer to baseAPI's ping.
+type pong struct {
+	Service string          `json:"service"`
+	Arg     json.RawMessage `json:"arg"`
+}
+
 // baseAPI is the endpoint that every Nova service has.
 func baseAPI(service string) Endpoint {
 	return Endpoint{Namespace: "baseapi", Version: "1.1", Methods: map[string]Handler{
@@ -82,7 +88,7 @@ func baseAPI(service string) Endpoint {
 			if err := r.Arg("arg", &arg); err != nil {
 				return nil, err
 			}
-			return map[string]any{"service": service, "arg": arg}, nil
+			return pong{service, arg}, nil
 		},
 		"get_backdoor_port": func(context.Context, *Request) (any, error) { return nil, nil },
 	}}

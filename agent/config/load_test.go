@@ -370,3 +370,20 @@ func TestReferenceCircle(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestSocket(t *testing.T) {
+	dir := t.TempDir()
+	file := write(t, dir, "nova.conf", "[DEFAULT]\nstate_path=/srv\nbroken_timeout=x\n[bolide]\nsocket=$state_path/s.sock\n")
+	for name, tt := range map[string]struct {
+		sources []Source
+		want    string
+	}{
+		"set":        {Files(file), "/srv/s.sock"},
+		"unreadable": {Files(filepath.Join(dir, "missing"), file), "/srv/s.sock"},
+		"not set":    {Files(write(t, dir, "empty.conf", "")), "/run/bolide/status.sock"},
+	} {
+		if got := Socket(Options{Sources: tt.sources, SearchDirs: []string{}}); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}

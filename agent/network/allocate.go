@@ -64,6 +64,7 @@ type request struct {
 	network cloud.NetworkRecord
 	port    *cloud.Port
 	created bool // by us, and ours to delete
+	bound   bool // already to the host
 }
 
 // Allocate makes or takes the ports, binds them to the host, records them and
@@ -130,160 +131,65 @@ func (s *Service) allocate(ctx context.Context, id cloud.Identity, r AllocateReq
 		a.info = r.Current
 		return a, nil
 	}
-	if err := a.createPorts(ctx); err != nil {
-		return nil, errors.Join(err, undo(ctx, a.release))
-	}
-	if err := a.bindAndDescribe(ctx); err != nil {
+	if err := a.takePorts(ctx); err != nil {
 		return nil, errors.Join(err, undo(ctx, a.release))
 	}
 	return a, nil
 }
 
-// createPorts makes the ports that do not exist yet, in the user's name, so that
-// quota and policy are the user's. Binding them is the node's matter and comes
-// after.
-func (a *allocation) createPorts(ctx context.Context) error {
+// takePorts makes the ports while it reads what else the network information
+// needs, then binds and records them.
+func (a *allocation) takePorts(ctx context.Context) error {
 	if err := a.checkSecurity(); err != nil {
 		return err
 	}
-	var g errgroup.Group // a create that was cut off may have happened all the same
-	g.SetLimit(parallel)
-	for i := range a.requests {
-		r := &a.requests[i]
-		if r.port != nil {
-			continue
-		}
-		g.Go(func() error {
-			attributes := cloud.Attributes{
-				cloud.AttrDeviceID: a.InstanceUUID, "network_id": r.NetworkID,
-				"admin_state_up": true, "tenant_id": a.ProjectID,
-			}
-			if r.Address != "" {
-				attributes["fixed_ips"] = []cloud.FixedIP{{IPAddress: r.Address}}
-			}
-			if len(a.groups) > 0 {
-				attributes["security_groups"] = a.groups
-			}
-			port, err := a.api.CreatePort(ctx, a.id, attributes)
-			if err != nil {
-				return createFailed(err, *r, a.ProjectID)
-			}
-			r.port, r.created = port, true
-			if hasResourceRequest(a.ext, port) {
-				// Bandwidth was not scheduled for a port nobody knew of.
-				return refuse(NetworksWithQoSNotSupported, Args{"instance_uuid": a.InstanceUUID, "network_id": r.NetworkID})
-			}
-			return bound(port)
-		})
-	}
-	return g.Wait()
-}
-
-// checkSecurity refuses security groups where Neutron could not apply them.
-func (a *allocation) checkSecurity() error {
-	for _, r := range a.requests {
-		protected := r.network.PortSecurityEnabled == nil || *r.network.PortSecurityEnabled
-		if protected && len(r.network.Subnets) == 0 || !protected && len(a.groups) > 0 {
-			return refuse(SecurityGroupCannotBeApplied, nil)
-		}
-	}
-	return nil
-}
-
-// bindAndDescribe binds the ports and, while Neutron does that, reads what else
-// the network information needs.
-func (a *allocation) bindAndDescribe(ctx context.Context) error {
 	var f *facts
 	var others []cloud.Port
-	ports := make([]cloud.Port, 0, len(a.requests))
-	for _, r := range a.requests {
-		ports = append(ports, *r.port)
-	}
-	g, gctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
+	g.Go(func() error { return a.createPorts(ctx) })
 	g.Go(func() (err error) {
-		if len(a.Current) > 0 {
-			if others, err = a.instancePorts(gctx, a.id, a.InstanceUUID, a.ProjectID); err != nil {
-				return err
-			}
-		}
-		f, err = a.gather(gctx, a.id, append(ports, others...))
+		f, others, err = a.read(ctx)
 		return err
 	})
-	for i := range a.requests {
-		g.Go(func() error { return a.bind(gctx, &a.requests[i]) })
-	}
 	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := a.bindPorts(ctx); err != nil {
 		return err
 	}
 	if err := a.record(ctx); err != nil {
 		return err
 	}
-	return a.assemble(ctx, f, others)
+	return a.assemble(f, others)
 }
 
-// bind gives a port to the instance on this host.
-func (a *allocation) bind(ctx context.Context, r *request) error {
-	attributes, err := a.binding(r)
-	if err != nil {
-		return err
-	}
-	port, err := a.api.UpdatePort(ctx, a.id.Node(), r.port.ID, attributes)
-	if err != nil {
-		return bindFailed(err, r.port.ID, r.MAC)
-	}
-	if err := bound(port); err != nil {
-		return err
-	}
-	r.port = port
-	return a.setExternalDNS(ctx, a.id, r.network, port.ID, a.Hostname)
-}
-
-// binding is the body of the update that binds a port.
-func (a *allocation) binding(r *request) (cloud.Attributes, error) {
-	attributes := cloud.Attributes{
-		cloud.AttrDeviceID:    a.InstanceUUID,
-		cloud.AttrDeviceOwner: deviceOwner(a.AvailabilityZone),
-		cloud.AttrHostID:      a.Host,
-	}
-	var profile Dict
-	if !r.created {
+// read gathers what there is to know around the new ports and around those that
+// the instance has already.
+func (a *allocation) read(ctx context.Context) (*facts, []cloud.Port, error) {
+	var others []cloud.Port
+	if len(a.Current) > 0 {
 		var err error
-		if profile, err = existingProfile(a.ext, r.port, a.ProviderMapping); err != nil {
-			return nil, err
+		if others, err = a.instancePorts(ctx, a.id, a.InstanceUUID, a.ProjectID); err != nil {
+			return nil, nil, err
 		}
 	}
-	for _, name := range r.Requested.Profile.Names() {
-		profile.put(name, r.Requested.Profile.Raw(name))
-	}
-	if profile.Len() > 0 {
-		attributes[cloud.AttrProfile] = profile
-	}
-	if r.MAC != "" {
-		attributes["mac_address"] = r.MAC
-	}
-	if a.ext.Has(cloud.ExtDNS) && r.network.DNSDomain == "" {
-		attributes[cloud.AttrDNSName] = a.Hostname
-	}
-	return attributes, nil
-}
-
-// record writes the VIF rows one after the other: their order is that of the
-// guest's cards.
-func (a *allocation) record(ctx context.Context) error {
+	around := surroundingsOf(others)
 	for _, r := range a.requests {
-		err := a.Records.CreateVIF(ctx, VIFRecord{
-			UUID: r.port.ID, Address: r.port.MACAddress + "/" + r.port.ID, InstanceUUID: a.InstanceUUID, Tag: r.Tag,
-		})
-		if err != nil {
-			return err
+		around.networkIDs = append(around.networkIDs, r.NetworkID)
+		if r.PortID != "" { // a new port has no floating address yet
+			around.portIDs = append(around.portIDs, r.PortID)
+		}
+		if shownToAdmin(r.network) {
+			around.known = append(around.known, r.network)
 		}
 	}
-	return nil
+	f, err := a.gather(ctx, a.id, around)
+	return f, others, err
 }
 
 // assemble builds the network information: what was there before, then what is
 // new, in the order asked for.
-func (a *allocation) assemble(ctx context.Context, f *facts, others []cloud.Port) error {
+func (a *allocation) assemble(f *facts, others []cloud.Port) error {
 	ports := byID(others)
 	preserved := map[string]bool{}
 	var order []string
@@ -298,10 +204,7 @@ func (a *allocation) assemble(ctx context.Context, f *facts, others []cloud.Port
 		ports[r.port.ID] = *r.port
 		preserved[r.port.ID] = preserved[r.port.ID] || !r.created
 	}
-	if err := a.complete(ctx, a.id, f, ports); err != nil {
-		return err
-	}
-	info := Info{}
+	a.info = Info{}
 	for _, portID := range order {
 		port, ok := ports[portID]
 		if !ok {
@@ -312,9 +215,8 @@ func (a *allocation) assemble(ctx context.Context, f *facts, others []cloud.Port
 			return err
 		}
 		vif.PreserveOnDelete = preserved[portID]
-		info = append(info, vif)
+		a.info = append(a.info, vif)
 	}
-	a.info = info
 	return nil
 }
 

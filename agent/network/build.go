@@ -20,45 +20,65 @@ type facts struct {
 	floating []cloud.FloatingIP
 }
 
-// gather reads the networks, subnets, DHCP servers and floating addresses of the
-// ports, all at once and in the node's name: only an administrator is shown what
-// a network is made of.
-func (s *Service) gather(ctx context.Context, id cloud.Identity, ports []cloud.Port) (*facts, error) {
-	f := &facts{networks: map[string]cloud.NetworkRecord{}}
-	var networkIDs, subnetIDs, portIDs []string
+// surroundings says what to gather.
+type surroundings struct {
+	networkIDs []string
+	// known networks, as shown to an administrator, need no reading.
+	known []cloud.NetworkRecord
+	// portIDs are the ports that may have floating addresses.
+	portIDs []string
+}
+
+// surroundingsOf is all that surrounds these ports.
+func surroundingsOf(ports []cloud.Port) surroundings {
+	var v surroundings
 	for _, p := range ports {
-		networkIDs = append(networkIDs, p.NetworkID)
-		portIDs = append(portIDs, p.ID)
-		for _, ip := range p.FixedIPs {
-			subnetIDs = append(subnetIDs, ip.SubnetID)
-		}
+		v.networkIDs = append(v.networkIDs, p.NetworkID)
+		v.portIDs = append(v.portIDs, p.ID)
 	}
-	if len(ports) == 0 {
+	return v
+}
+
+// gather reads networks with their subnets and DHCP servers, and the ports'
+// floating addresses, all at once and in the node's name: only an administrator
+// is shown what a network is made of.
+func (s *Service) gather(ctx context.Context, id cloud.Identity, around surroundings) (*facts, error) {
+	f := &facts{networks: map[string]cloud.NetworkRecord{}}
+	for _, n := range around.known {
+		f.networks[n.ID] = n
+	}
+	networkIDs := unique(around.networkIDs)
+	if len(networkIDs) == 0 {
 		return f, nil
 	}
+	unknown := slices.DeleteFunc(slices.Clone(networkIDs), func(networkID string) bool {
+		_, known := f.networks[networkID]
+		return known
+	})
 	id = id.Node()
-	networkIDs, subnetIDs = unique(networkIDs), unique(subnetIDs)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		networks, err := s.api.ListNetworks(ctx, id, cloud.Filter{"id": networkIDs})
-		for _, n := range networks {
-			f.networks[n.ID] = n
-		}
+	if len(unknown) > 0 {
+		g.Go(func() error {
+			networks, err := s.api.ListNetworks(ctx, id, cloud.Filter{"id": unknown})
+			for _, n := range networks {
+				f.networks[n.ID] = n
+			}
+			return err
+		})
+	}
+	g.Go(func() (err error) {
+		f.subnets, err = s.api.ListSubnets(ctx, id, cloud.Filter{"network_id": networkIDs})
 		return err
 	})
-	if len(subnetIDs) > 0 { // no filter at all would mean every subnet
-		g.Go(func() (err error) {
-			f.subnets, err = s.api.ListSubnets(ctx, id, cloud.Filter{"id": subnetIDs})
-			return err
+	g.Go(func() (err error) {
+		f.dhcp, err = s.api.ListPorts(ctx, id, cloud.Filter{
+			"network_id": networkIDs, "device_owner": {"network:dhcp"}, "fields": {"fixed_ips", "network_id"},
 		})
+		return err
+	})
+	if len(around.portIDs) > 0 {
 		g.Go(func() (err error) {
-			f.dhcp, err = s.api.ListPorts(ctx, id, cloud.Filter{
-				"network_id": networkIDs, "device_owner": {"network:dhcp"}, "fields": {"fixed_ips", "network_id"},
-			})
-			return err
-		})
-		g.Go(func() (err error) {
-			f.floating, err = s.floatingIPs(ctx, id, portIDs)
+			f.floating, err = s.floatingIPs(ctx, id, around.portIDs)
 			return err
 		})
 	}
@@ -68,42 +88,13 @@ func (s *Service) gather(ctx context.Context, id cloud.Identity, ports []cloud.P
 	return f, nil
 }
 
+// floatingIPs asks only a Neutron that has layer 3.
 func (s *Service) floatingIPs(ctx context.Context, id cloud.Identity, portIDs []string) ([]cloud.FloatingIP, error) {
 	ext, err := s.api.Extensions(ctx, id)
 	if err != nil || !ext.Has(cloud.ExtRouter) {
 		return nil, err
 	}
 	return s.api.ListFloatingIPs(ctx, id, cloud.Filter{"port_id": portIDs})
-}
-
-// complete reads what the ports need beyond the facts known: a port on a routed
-// network gets its address only when it is bound.
-func (s *Service) complete(ctx context.Context, id cloud.Identity, f *facts, ports map[string]cloud.Port) error {
-	var lacking []cloud.Port
-	for _, p := range ports {
-		_, ok := f.networks[p.NetworkID]
-		for _, ip := range p.FixedIPs {
-			ok = ok && slices.ContainsFunc(f.subnets, func(s cloud.Subnet) bool { return s.ID == ip.SubnetID })
-		}
-		if !ok {
-			lacking = append(lacking, p)
-		}
-	}
-	more, err := s.gather(ctx, id, lacking)
-	if err != nil {
-		return err
-	}
-	for networkID, n := range more.networks {
-		f.networks[networkID] = n
-	}
-	for _, subnet := range more.subnets {
-		if !slices.ContainsFunc(f.subnets, func(s cloud.Subnet) bool { return s.ID == subnet.ID }) {
-			f.subnets = append(f.subnets, subnet)
-		}
-	}
-	f.dhcp = append(f.dhcp, more.dhcp...)
-	f.floating = append(f.floating, more.floating...)
-	return nil
 }
 
 // vif describes one port.

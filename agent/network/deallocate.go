@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -220,16 +221,9 @@ func (s *Service) dnsDomains(ctx context.Context, id cloud.Identity, ports []clo
 
 // setExternalDNS names a port on a network with a DNS domain of its own. Its
 // record is in the user's zone, so the user must write it.
-func (s *Service) setExternalDNS(ctx context.Context, id cloud.Identity, n cloud.NetworkRecord, portID, hostname string) error {
-	if n.DNSDomain == "" {
-		return nil
-	}
-	ext, err := s.api.Extensions(ctx, id.Node())
-	if err != nil || !ext.Has(cloud.ExtDNS) {
-		return err
-	}
-	_, err = s.api.UpdatePort(ctx, id, portID, cloud.Attributes{cloud.AttrDNSName: hostname})
-	if cloud.IsStatus(err, 400) {
+func (s *Service) setExternalDNS(ctx context.Context, id cloud.Identity, portID, hostname string) error {
+	_, err := s.api.UpdatePort(ctx, id, portID, cloud.Attributes{cloud.AttrDNSName: hostname})
+	if cloud.IsStatus(err, http.StatusBadRequest) {
 		reason := fmt.Sprintf("Instance hostname %s is not a valid DNS name", hostname)
 		return &Error{Class: InvalidInput, Args: Args{"reason": reason}, Err: err}
 	}

@@ -88,7 +88,7 @@ func Is(err error, class Class) bool {
 func refuse(class Class, args Args) *Error { return &Error{Class: class, Args: args} }
 
 // createFailed names what Neutron's refusal to make a port means.
-func createFailed(err error, r request, projectID string) error {
+func createFailed(err error, r *request, projectID string) error {
 	switch {
 	case cloud.HasCode(err, "InvalidIpForNetwork"):
 		reason := fmt.Sprintf("Fixed IP %s is not a valid ip address for network %s.", r.Address, r.NetworkID)
@@ -99,6 +99,8 @@ func createFailed(err error, r request, projectID string) error {
 		return &Error{Class: PortLimitExceeded, Err: err}
 	case cloud.HasCode(err, "IpAddressGenerationFailure"):
 		return &Error{Class: NoMoreFixedIPs, Args: Args{"net": r.NetworkID}, Err: err}
+	case cloud.HasCode(err, "MacAddressInUse", "HostNotCompatibleWithFixedIps"):
+		return bindFailed(err, r.PortID, r.MAC)
 	}
 	return userFailed(fmt.Errorf("create port on network %s for project %s: %w", r.NetworkID, projectID, err))
 }

@@ -40,13 +40,13 @@ func (s *Service) Refresh(ctx context.Context, id cloud.Identity, r RefreshReque
 		}
 		order = recordedOrder(ports, records)
 	}
-	return s.describe(ctx, id, r, inOrder(ports, order))
+	return s.describePorts(ctx, id, r, inOrder(ports, order))
 }
 
 func (s *Service) refreshPort(ctx context.Context, id cloud.Identity, r RefreshRequest, ports []cloud.Port) (Info, error) {
 	info := slices.Clone(r.Current)
 	at := info.Index(r.PortID)
-	fresh, err := s.describe(ctx, id, r, inOrder(ports, []string{r.PortID}))
+	fresh, err := s.describePorts(ctx, id, r, inOrder(ports, []string{r.PortID}))
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +62,8 @@ func (s *Service) refreshPort(ctx context.Context, id cloud.Identity, r RefreshR
 	return append(info, fresh[0]), nil
 }
 
-func (s *Service) describe(ctx context.Context, id cloud.Identity, r RefreshRequest, ports []cloud.Port) (Info, error) {
-	f, err := s.gather(ctx, id, ports)
+func (s *Service) describePorts(ctx context.Context, id cloud.Identity, r RefreshRequest, ports []cloud.Port) (Info, error) {
+	f, err := s.gather(ctx, id, surroundingsOf(ports))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,195 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"bolide/agent/cloud"
+	"bolide/agent/config"
+	"bolide/agent/network"
+	"bolide/agent/resources"
+	"bolide/agent/status"
+	"bolide/hypervisor"
+	"bolide/imagecache"
+	"bolide/imagecache/disk"
+	"bolide/netplug"
+	"bolide/rpc"
+	"bolide/rpc/nova"
+)
+
+// Agent is one compute node. Its parts are set by [New] and do not change.
+type Agent struct {
+	cfg     *config.Config
+	log     *logrus.Entry
+	profile nova.Profile
+	local   localHost
+	vendor  json.RawMessage // what every guest's metadata shows of the cloud's vendor
+
+	link       *rpc.Link
+	conductor  *nova.Conductor // bound to the node's own context; an operation binds it to its request's
+	hypervisor *hypervisor.Host
+	images     *imagecache.Cache
+	disks      *disk.Tool
+	net        netplug.Plugger
+	cloud      *cloud.Cloud
+	ports      *network.Service
+	resources  *resources.Tracker
+
+	registration *registration
+	board        *status.Board
+	queues       *queues
+	waiters      *waiters
+	builds       *semaphore.Weighted // how many guests are built at a time
+	stopJobs     context.CancelCauseFunc
+	started      time.Time
+}
+
+// unlimited stands for "no limit" where an option of 0 means that.
+const unlimited = 1 << 30
+
+// New makes an agent of a configuration. It connects to nothing yet.
+func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
+	profile, err := nova.ProfileOf(cfg.Bolide.Release)
+	if err != nil {
+		return nil, err
+	}
+	link, err := rpc.NewLink(rpcOptions(cfg, log.WithField("part", "amqp")))
+	if err != nil {
+		return nil, fmt.Errorf("configure AMQP: %w", err)
+	}
+	services, err := cloud.New(cloudOptions(cfg, log.WithField("part", "cloud")))
+	if err != nil {
+		return nil, err
+	}
+	life, stop := context.WithCancelCause(context.Background()) // ended by Run, which waits for the jobs
+	a := &Agent{
+		cfg: cfg, log: log, profile: profile,
+		link:       link,
+		conductor:  nova.NewConductor(link, profile, cfg.Default.Host).With(rpc.AdminContext()),
+		hypervisor: hypervisor.New(hypervisorOptions(cfg, log.WithField("part", "libvirt"))),
+		net:        netplug.New(netplug.Options{Log: log.WithField("part", "net")}),
+		cloud:      services,
+		board:      status.NewBoard(status.BoardOptions{}),
+		queues:     newQueues(life),
+		waiters:    newWaiters(),
+		builds:     semaphore.NewWeighted(limit(cfg.Default.MaxConcurrentBuilds)),
+		stopJobs:   stop,
+	}
+	if a.disks, err = disk.New(diskOptions(cfg, log)); err != nil {
+		return nil, err
+	}
+	if a.images, err = imagecache.New(cacheOptions(cfg, a.disks, log)); err != nil {
+		return nil, fmt.Errorf("open the image cache: %w", err)
+	}
+	a.ports = network.New(services.Network(), cfg.Default.Host, networkOptions(cfg, log))
+	tracker := resourceOptions(cfg)
+	tracker.Placement, tracker.Probe = services.Placement(), probe{a}
+	a.resources = resources.New(tracker, log.WithField("part", "resources"))
+	a.local = readLocalHost(cfg.Default.InstancesPath)
+	if a.vendor, err = readVendorData(cfg); err != nil {
+		return nil, err
+	}
+	a.registration = &registration{conductor: a.conductor, host: cfg.Default.Host, interval: cfg.Default.ReportInterval, log: log}
+	return a, nil
+}
+
+func limit(n int) int64 {
+	if n <= 0 {
+		return unlimited
+	}
+	return int64(n)
+}
+
+// Run serves the host until ctx ends, and then stops in order: no new work, running work gets its time, and what
+// is left is cancelled. The error says why the agent could not start or go on; a stop that was asked for is none.
+func (a *Agent) Run(ctx context.Context, hooks Hooks) error {
+	a.started = time.Now()
+	// the links outlive ctx: running work needs them while it finishes
+	links, closeLinks := context.WithCancel(context.WithoutCancel(ctx))
+	defer closeLinks()
+	g, links := errgroup.WithContext(links)
+	g.Go(func() error { return ignoreEnd(links, a.link.Run(links)) })
+	g.Go(func() error { return ignoreEnd(links, a.hypervisor.Run(links)) })
+	g.Go(func() error {
+		defer closeLinks()
+		return a.life(ctx, links, hooks)
+	})
+	return g.Wait()
+}
+
+// Hooks tell the process's surroundings what the agent has come to.
+type Hooks struct {
+	Ready    func() // serving; optional
+	Stopping func() // no longer serving; optional
+}
+
+// life is everything between the links' coming up and their going down.
+func (a *Agent) life(ctx, links context.Context, hooks Hooks) error {
+	starting, stop := mergeEnd(ctx, links)
+	defer stop()
+	server, err := a.start(starting)
+	if err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	if hooks.Ready != nil {
+		hooks.Ready()
+	}
+	serving, end := mergeEnd(ctx, links)
+	defer end()
+	g, gctx := errgroup.WithContext(serving)
+	g.Go(func() error { return a.registration.run(gctx) })
+	g.Go(func() error { return a.periodic(gctx) })
+	g.Go(func() error { return a.followGuests(gctx) })
+	g.Go(func() error { <-gctx.Done(); return nil })
+	err = g.Wait()
+	if hooks.Stopping != nil {
+		hooks.Stopping()
+	}
+	return errors.Join(ignoreEnd(serving, err), a.drain(links, server))
+}
+
+// mergeEnd returns a context that ends with either of the two.
+func mergeEnd(ctx, other context.Context) (context.Context, func()) {
+	merged, cancel := context.WithCancelCause(ctx)
+	release := context.AfterFunc(other, func() { cancel(context.Cause(other)) })
+	return merged, func() { release(); cancel(nil) }
+}
+
+// ignoreEnd makes nothing of an error that only says that ctx has ended.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
+		return nil
+	}
+	return err
+}
+
+// errShutdown is why work that did not finish in time was cancelled.
+var errShutdown = errors.New("the compute service is stopping")
+
+// drain stops consuming and gives running work its time; then cancels it and waits for its undoing.
+func (a *Agent) drain(ctx context.Context, server *rpc.Server) error {
+	patience := a.cfg.Default.GracefulShutdownTimeout
+	if patience <= 0 {
+		patience = unlimited * time.Second
+	}
+	bounded, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := server.Stop(bounded)
+	if n := a.queues.depth(); n > 0 {
+		a.log.WithField("operations", n).Info("stopping; waiting for running operations")
+	}
+	if a.queues.stop(bounded) == nil {
+		return err
+	}
+	a.stopJobs(errShutdown)
+	undoing, cancel := context.WithTimeout(ctx, undoLimit)
+	defer cancel()
+	return errors.Join(err, a.queues.stop(undoing))
+}

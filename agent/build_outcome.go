@@ -1,0 +1,156 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"bolide/imagecache"
+	"bolide/imagecache/format"
+	"bolide/netplug"
+	"bolide/rpc/nova"
+)
+
+// settle makes the best of how a build ended: nothing when it went well or nobody wants the instance any more,
+// another host when the fault may be this one's, else the error state with a fault that says why.
+func (b *build) settle(ctx context.Context, failure error) error {
+	if failure == nil {
+		b.resources.BuildSucceeded()
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
+	defer cancel()
+	if interrupted(failure) {
+		b.log.Info("instance was deleted while it was built")
+		return b.resources.DeleteAllocation(ctx, b.id, b.inst.UUID())
+	}
+	b.resources.BuildFailed()
+	failure = buildFailure(b.inst.UUID(), failure)
+	if !nova.Is(failure, "BuildAbortException") && b.canRetry() {
+		return b.reschedule(ctx, failure)
+	}
+	return b.abort(ctx, failure)
+}
+
+// canRetry reports whether the scheduler may try another host.
+func (b *build) canRetry() bool {
+	retry, ok := b.filter["retry"].(map[string]any)
+	return ok && len(retry) > 0
+}
+
+// reschedule hands the instance back to the conductor, which builds it elsewhere or gives up with the reason.
+func (b *build) reschedule(ctx context.Context, failure error) error {
+	b.log.WithError(failure).Warn("build failed here; handing the instance back to be built elsewhere")
+	retry := b.filter["retry"].(map[string]any)
+	retry["exc"] = []string{failure.Error()}
+	retry["exc_reason"] = nova.FaultMessage(failure)
+	b.forgetHost()
+	if err := b.move(ctx, buildReschedule); err != nil {
+		return ignoreVanished(err)
+	}
+	if err := b.resources.DeleteAllocation(ctx, b.id, b.inst.UUID()); err != nil {
+		return err
+	}
+	args := map[string]any{
+		"instances":         []any{b.inst.Object},
+		"filter_properties": b.filter,
+		"host_lists":        []json.RawMessage{b.hosts},
+	}
+	for _, name := range []string{"image", "admin_password", "injected_files", "requested_networks", "security_groups", "request_spec"} {
+		args[name] = b.req.Args[name]
+	}
+	return b.cond.BuildInstances(ctx, args)
+}
+
+// abort puts the instance into the error state, on no host, with the reason as its fault.
+func (b *build) abort(ctx context.Context, failure error) error {
+	b.log.WithError(failure).Error("build failed")
+	b.storeFault(ctx, failure)
+	b.forgetHost()
+	b.inst.SetLaunchedOn("")
+	b.inst.Set("availability_zone", nil)
+	if err := b.move(ctx, buildFailed); err != nil {
+		return ignoreVanished(err)
+	}
+	return b.resources.DeleteAllocation(ctx, b.id, b.inst.UUID())
+}
+
+// forgetHost takes this host off the instance's record.
+func (b *build) forgetHost() {
+	b.inst.SetHost("")
+	b.inst.SetNode("")
+}
+
+func ignoreVanished(err error) error {
+	if vanished(err) {
+		return nil
+	}
+	return err
+}
+
+// abortClasses are the exceptions after which another host would fail as well.
+var abortClasses = []string{
+	"BuildAbortException", "NoMoreFixedIps", "ExternalNetworkAttachForbidden", "VirtualInterfaceCreateException",
+	"VirtualInterfaceMacAddressException", "FixedIpInvalidOnHost", "UnableToAutoAllocateNetwork",
+	"NetworksWithQoSPolicyNotSupported", "FlavorDiskTooSmall", "FlavorMemoryTooSmall", "ImageNotActive",
+	"ImageUnacceptable", "InvalidDiskInfo", "InvalidDiskFormat", "SignatureVerificationError",
+	"CertificateValidationFailed", "VolumeEncryptionNotSupported", "InvalidInput", "RequestedVRamTooHigh",
+	"InstanceUnacceptable", "OverQuota", "InvalidBDM", "UnexpectedTaskStateError",
+}
+
+// buildFailure names a failed build as Nova does: BuildAbortException when no host could do it, else
+// RescheduledException. Its reason is what the user reads.
+func buildFailure(instance string, failure error) error {
+	failure = imageError(failure)
+	class, reason := "RescheduledException", explain(failure)
+	for _, c := range abortClasses {
+		if nova.Is(failure, c) {
+			class = "BuildAbortException"
+		}
+	}
+	return nova.NewError(class, map[string]any{"instance_uuid": instance, "reason": reason}).Because(failure)
+}
+
+// explain is what the user may know of a failure: Nova's own text for its exceptions, else the step that failed and
+// whom to ask. Texts of other errors may show the inside of the host.
+func explain(failure error) string {
+	if nova.ClassOf(failure) != "" {
+		return nova.FaultMessage(failure)
+	}
+	where := "an unexpected step"
+	var s *stepError
+	if errors.As(failure, &s) {
+		where = fmt.Sprintf("step %q", s.Step)
+	}
+	why := "failed"
+	if errors.Is(failure, context.DeadlineExceeded) {
+		why = "took too long"
+	}
+	return fmt.Sprintf("%s %s on the compute host; try again, or give this request's id to the operator", where, why)
+}
+
+// imageError makes Nova's exception of a failure that the rooms of images and ports have a name for.
+func imageError(failure error) error {
+	var large *imagecache.ErrTooLarge
+	var bad *imagecache.ErrUnacceptable
+	var sum *imagecache.ErrChecksum
+	var unsafe *format.ErrUnsafe
+	var unsupported *netplug.UnsupportedError
+	switch {
+	case nova.ClassOf(failure) != "":
+		return failure
+	case errors.As(failure, &large):
+		return nova.NewError("FlavorDiskSmallerThanImage", map[string]any{
+			"flavor_size": large.DiskSize, "image_size": large.ImageSize}).Because(failure)
+	case errors.As(failure, &bad):
+		return nova.NewError("ImageUnacceptable", map[string]any{"image_id": bad.Image, "reason": bad.Reason}).Because(failure)
+	case errors.As(failure, &sum):
+		return nova.NewError("ImageUnacceptable", map[string]any{"image_id": sum.Image, "reason": "its checksum is not the one that Glance has"}).Because(failure)
+	case errors.As(failure, &unsafe):
+		return nova.NewError("InvalidDiskInfo", map[string]any{"reason": unsafe.Error()}).Because(failure)
+	case errors.As(failure, &unsupported):
+		return nova.NewError("VirtualInterfaceCreateException", nil).Because(failure)
+	}
+	return failure
+}

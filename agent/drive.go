@@ -1,0 +1,28 @@
+package agent
+
+import (
+	"crypto/rand"
+	"fmt"
+	"path/filepath"
+
+	"bolide/agent/guest"
+	"bolide/hypervisor/configdrive"
+	"bolide/imagecache/disk"
+)
+
+// writeDrive writes the config drive under the name. It is written anew each time: its content is Nova's, and never
+// the guest's.
+func (s *spawn) writeDrive(r guest.Request, name string) error {
+	files, err := guest.DriveFiles(guest.DriveRequest{
+		Request: r, AdminPassword: s.password, Files: s.files, Random: rand.Reader,
+	})
+	if err != nil {
+		return fmt.Errorf("make config drive: %w", err)
+	}
+	path := filepath.Join(s.instanceDir(s.inst.UUID()), name)
+	publisher := fmt.Sprintf("%s %s", r.Settings.Product.Name, r.Settings.Product.Version)
+	if err := (configdrive.Drive{Publisher: publisher, Created: r.Created, Files: files}).WriteFile(path); err != nil {
+		return fmt.Errorf("write config drive: %w", err)
+	}
+	return disk.RecordFormat(path, "raw")
+}

@@ -1,0 +1,59 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"bolide/hypervisor"
+	"bolide/rpc/nova"
+)
+
+// numaTopology is the host's cells as the ComputeNode record holds them: a NUMATopology object as JSON text, "" for
+// a host without cells. Usage is the resource tracker's to add.
+func numaTopology(p nova.Profile, f *hypervisor.Facts, usable []int) (string, error) {
+	if len(f.Cells) == 0 {
+		return "", nil
+	}
+	cells := make([]*nova.Object, len(f.Cells))
+	for i, c := range f.Cells {
+		cells[i] = numaCell(p, c, usable)
+	}
+	topology := p.New("NUMATopology")
+	topology.Set("cells", cells)
+	raw, err := json.Marshal(topology)
+	if err != nil {
+		return "", fmt.Errorf("describe the host's NUMA topology: %w", err)
+	}
+	return string(raw), nil
+}
+
+func numaCell(p nova.Profile, c hypervisor.Cell, usable []int) *nova.Object {
+	var cpus []int
+	var siblings [][]int
+	sockets := map[int]bool{}
+	for _, cpu := range c.CPUs {
+		sockets[cpu.Socket] = true
+		if slices.Contains(usable, cpu.ID) {
+			cpus = append(cpus, cpu.ID)
+		}
+		group := slices.DeleteFunc(slices.Clone(cpu.Siblings), func(id int) bool { return !slices.Contains(usable, id) })
+		if len(group) > 0 && !slices.ContainsFunc(siblings, func(s []int) bool { return slices.Equal(s, group) }) {
+			siblings = append(siblings, group)
+		}
+	}
+	slices.SortFunc(siblings, func(a, b []int) int { return a[0] - b[0] })
+	pages := make([]*nova.Object, len(c.Pages))
+	for i, size := range c.Pages {
+		pages[i] = part(p, "NUMAPagesTopology", map[string]any{"size_kb": size.SizeKiB, "total": size.Count, "used": 0, "reserved": 0})
+	}
+	fields := map[string]any{
+		"id": c.ID, "cpuset": cpus, "pcpuset": cpus, "memory": c.MemoryKiB >> 10, "socket": nil,
+		"cpu_usage": 0, "memory_usage": 0, "pinned_cpus": []int{}, "siblings": siblings, "mempages": pages,
+		"network_metadata": part(p, "NetworkMetadata", map[string]any{"physnets": []string{}, "tunneled": false}),
+	}
+	if len(sockets) == 1 && len(c.CPUs) > 0 {
+		fields["socket"] = c.CPUs[0].Socket
+	}
+	return part(p, "NUMACell", fields)
+}

@@ -1,0 +1,221 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"bolide/agent/network"
+	"bolide/agent/resources"
+	"bolide/rpc/nova"
+)
+
+// opBuild makes a new guest: POST /servers, after the scheduler chose this host.
+func opBuild(*Agent) operation {
+	return operation{
+		method: "build_and_run_instance", event: "compute__do_build_and_run_instance",
+		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
+		do: func(ctx context.Context, t *task) (any, error) { return nil, t.build(ctx) },
+	}
+}
+
+// build is one attempt to build an instance on this host, and what its steps share.
+type build struct {
+	*spawn
+	filter    map[string]any       // filter_properties: how often the scheduler may try again, and why it last failed
+	hosts     json.RawMessage      // host_list: where else the instance could go
+	spec      nova.RequestSpec     // as the scheduler saw the request
+	requested []network.Requested  // ports and networks asked for
+	groups    []string             // security groups
+	limits    resources.NUMALimits // how far the scheduler promised over
+	claim     *resources.Claim
+}
+
+// buildArguments reads the request. A null or missing optional argument is an empty one, as for Nova's node.
+func (t *task) buildArguments() (*build, error) {
+	b := &build{spawn: &spawn{task: t}}
+	var password *string
+	for _, err := range []error{
+		t.req.OptionalArg("filter_properties", &b.filter),
+		t.req.OptionalArg("security_groups", &b.groups),
+		t.req.OptionalArg("admin_password", &password),
+		b.readImage("image"),
+	} {
+		if err != nil {
+			return nil, err
+		}
+	}
+	b.hosts = t.req.Args["host_list"]
+	if password != nil {
+		b.password = *password
+	}
+	var err error
+	if b.bdms, err = t.bdmArgument("block_device_mapping"); err != nil {
+		return nil, err
+	}
+	if b.requested, err = t.requestedNetworks("requested_networks"); err != nil {
+		return nil, err
+	}
+	if b.files, err = t.filesArgument("injected_files"); err != nil {
+		return nil, err
+	}
+	spec, err := nova.Decode(t.req.Args["request_spec"])
+	if err != nil {
+		return nil, fmt.Errorf("argument request_spec: %w", err)
+	}
+	b.spec = nova.RequestSpec{Object: spec}
+	return b, nil
+}
+
+// build accepts the instance, builds it, and settles what came of it. Like Nova's node it does not fail: the
+// outcome is in the instance's states, its fault and its next host.
+func (t *task) build(ctx context.Context) error {
+	b, err := t.buildArguments()
+	if err != nil {
+		return err
+	}
+	if err := t.builds.Acquire(ctx, 1); err != nil {
+		return b.settle(ctx, err)
+	}
+	defer t.builds.Release(1)
+	if err := t.move(ctx, buildAccepted); err != nil {
+		if nova.Is(err, "InstanceNotFound") || nova.Is(err, "UnexpectedTaskStateError") {
+			t.log.WithError(err).Info("instance is no longer to be built")
+			return t.resources.DeleteAllocation(ctx, t.id, t.inst.UUID())
+		}
+		return err
+	}
+	return b.settle(ctx, t.run(ctx, b.steps()))
+}
+
+// steps of a build. The claim comes first because it is what says that the host can have the guest. Ports and
+// disks do not wait for each other. Events are expected before the ports are plugged, since they may come at once.
+func (b *build) steps() []step {
+	steps := []step{
+		{name: "claim", do: b.claimResources, undo: b.unclaim},
+		{name: "prepare devices", do: b.prepareDevices},
+		{name: "ports", do: b.allocatePorts, undo: b.releasePorts, beside: []step{
+			{name: "disks", do: b.makeDisks, undo: b.removeFiles},
+		}},
+	}
+	steps = append(steps, b.spawn.steps()...)
+	return append(steps, step{name: "activate", do: b.activate})
+}
+
+// claimResources holds what the guest takes and puts this host on its record.
+func (b *build) claimResources(ctx context.Context) error {
+	b.inst.PutSystemMetadata("boot_roles", strings.Join(roles(b.rc), ","))
+	var err error
+	if b.claim, err = b.resources.Claim(ctx, b.inst, b.limits); err != nil {
+		return err
+	}
+	b.inst.SetHost(b.cfg.Default.Host)
+	b.inst.SetLaunchedOn(b.cfg.Default.Host)
+	b.inst.SetNode(b.resources.NodeName())
+	if b.claim.NUMA != nil {
+		b.inst.Set("numa_topology", json.RawMessage(b.claim.NUMA))
+	}
+	if err := b.cond.SaveInstance(ctx, b.inst, nova.Expect{}); err != nil {
+		return err
+	}
+	if err := b.resources.Tell(ctx, b.cond.With(b.rc.Elevated())); err != nil {
+		return err
+	}
+	return b.checkGroupPolicy(ctx)
+}
+
+// unclaim gives the resources back. That the record names this host no longer is settled with the outcome.
+func (b *build) unclaim(ctx context.Context) error {
+	if b.claim == nil {
+		return nil
+	}
+	b.claim.Abort()
+	return b.resources.Tell(ctx, b.cond.With(b.rc.Elevated()))
+}
+
+// prepareDevices names the guest's devices and takes the instance through the states in between.
+func (b *build) prepareDevices(ctx context.Context) error {
+	if err := b.move(ctx, buildNetworking); err != nil {
+		return err
+	}
+	if err := b.nameDevices(ctx); err != nil {
+		return err
+	}
+	if err := b.move(ctx, buildDevices); err != nil {
+		return err
+	}
+	return b.move(ctx, buildSpawning)
+}
+
+func (b *build) allocatePorts(ctx context.Context) error {
+	vifs, err := b.ports.Allocate(ctx, b.id, network.AllocateRequest{
+		InstanceUUID: b.inst.UUID(), ProjectID: b.inst.ProjectID(),
+		Hostname: b.inst.Hostname(), AvailabilityZone: b.inst.AvailabilityZone(), Host: b.cfg.Default.Host,
+		Requested: b.requested, SecurityGroups: b.groups, ProviderMapping: b.spec.ProviderMapping(),
+		Records: vifRecords{b.cond},
+	})
+	if err != nil {
+		return portError(err)
+	}
+	b.vifs = vifs
+	b.inst.PutSystemMetadata("network_allocated", "True")
+	return b.cachePorts(ctx, vifs)
+}
+
+func (b *build) releasePorts(ctx context.Context) error {
+	if err := b.givePortsBack(ctx, b.vifs, b.requested); err != nil {
+		return err
+	}
+	b.vifs = nil
+	b.inst.PutSystemMetadata("network_allocated", "False")
+	return nil
+}
+
+// activate tells the control plane that the guest runs.
+func (b *build) activate(ctx context.Context) error {
+	b.inst.DropSystemMetadata("network_allocated")
+	err := b.move(ctx, buildDone, func(i *nova.Instance) {
+		i.SetPowerState(nova.PowerRunning)
+		i.SetLaunchedAt(time.Now())
+	})
+	if err != nil {
+		return err
+	}
+	b.resources.Note(b.inst)
+	b.tellScheduler(ctx)
+	return nil
+}
+
+// checkGroupPolicy looks, now that the record names this host, whether the members of the instance's server group
+// may share it: two builds at once may each have been right and be wrong together.
+func (b *build) checkGroupPolicy(ctx context.Context) error {
+	hints, _ := b.spec.Raw("scheduler_hints").(map[string]any)
+	if len(hints) == 0 || b.cfg.Workarounds.DisableGroupPolicyCheckUpcall {
+		return nil
+	}
+	group, err := b.cond.GroupOfInstance(ctx, b.inst.UUID())
+	if nova.Is(err, "InstanceGroupNotFound") {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the instance's server group: %w", err)
+	}
+	hosts, err := b.cond.GroupHosts(ctx, group, b.inst.UUID())
+	if err != nil {
+		return fmt.Errorf("read the server group's hosts: %w", err)
+	}
+	here := false
+	for _, h := range hosts {
+		here = here || h == b.cfg.Default.Host
+	}
+	if (group.Policy() == "anti-affinity" && here) || (group.Policy() == "affinity" && len(hosts) > 0 && !here) {
+		return nova.NewError("GroupAffinityViolation", map[string]any{"instance_uuid": b.inst.UUID(), "policy": group.Policy()})
+	}
+	return nil
+}
+
+// interrupted reports whether the build ended because somebody ended it, and the instance is not to be mourned.
+func interrupted(err error) bool { return vanished(err) || errors.Is(err, errDeleted) }

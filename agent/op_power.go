@@ -1,0 +1,160 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"bolide/hypervisor"
+	"bolide/rpc/nova"
+)
+
+// opStart starts a stopped guest: os-start.
+func opStart(*Agent) operation {
+	return operation{
+		method: "start_instance", event: "compute_start_instance",
+		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
+		do: func(ctx context.Context, t *task) (any, error) {
+			s, err := t.existing(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if err := s.restart(ctx); err != nil {
+				return nil, err
+			}
+			return nil, t.moveTo(ctx, started)
+		},
+	}
+}
+
+// opStop stops a guest: os-stop. It is a call when the node or the conductor asks.
+func opStop(*Agent) operation {
+	return operation{
+		method: "stop_instance", event: "compute_stop_instance",
+		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
+		do: func(ctx context.Context, t *task) (any, error) {
+			clean := true
+			if err := t.req.OptionalArg("clean_shutdown", &clean); err != nil {
+				return nil, err
+			}
+			power, err := t.powerNow(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if err := t.powerOff(ctx, powerOffOptions{Clean: clean}); err != nil {
+				return nil, err
+			}
+			change := stopped
+			if power == nova.PowerShutdown || power == nova.PowerNoState || power == nova.PowerCrashed {
+				change = foundStopped
+			}
+			return nil, t.moveTo(ctx, change)
+		},
+	}
+}
+
+// opPause freezes a guest's CPUs: action pause.
+func opPause(*Agent) operation {
+	return operation{
+		method: "pause_instance", event: "compute_pause_instance",
+		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
+		do: func(ctx context.Context, t *task) (any, error) {
+			if err := t.hypervisor.Suspend(ctx, t.inst.UUID()); err != nil {
+				return nil, t.guestError(err)
+			}
+			return nil, t.moveTo(ctx, paused)
+		},
+	}
+}
+
+// opUnpause lets a paused guest's CPUs go on: action unpause.
+func opUnpause(*Agent) operation {
+	return operation{
+		method: "unpause_instance", event: "compute_unpause_instance",
+		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
+		do: func(ctx context.Context, t *task) (any, error) {
+			if err := t.hypervisor.Resume(ctx, t.inst.UUID()); err != nil {
+				return nil, t.guestError(err)
+			}
+			return nil, t.moveTo(ctx, unpaused)
+		},
+	}
+}
+
+// oldStateKey is where a suspended instance keeps the state it goes back to.
+const oldStateKey = "old_vm_state"
+
+// opSuspend writes a guest's memory to disk and switches it off: action suspend.
+func opSuspend(*Agent) operation {
+	return operation{
+		method: "suspend_instance", event: "compute_suspend_instance",
+		queued: true, clearsTask: true, keepsFault: true,
+		do: func(ctx context.Context, t *task) (any, error) {
+			if err := t.load(ctx); err != nil {
+				return nil, err
+			}
+			before := t.inst.VMState()
+			if err := t.hypervisor.ManagedSave(ctx, t.inst.UUID()); err != nil {
+				return nil, t.guestError(err)
+			}
+			return nil, t.moveTo(ctx, suspended, func(i *nova.Instance) { i.PutSystemMetadata(oldStateKey, string(before)) })
+		},
+	}
+}
+
+// opResume brings a suspended guest back from its memory on disk: action resume.
+func opResume(*Agent) operation {
+	return operation{
+		method: "resume_instance", event: "compute_resume_instance",
+		queued: true, clearsTask: true, keepsFault: true,
+		do: func(ctx context.Context, t *task) (any, error) {
+			s, err := t.existing(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if err := s.wake(ctx); err != nil {
+				return nil, err
+			}
+			return nil, t.moveTo(ctx, resumed, func(i *nova.Instance) {
+				before := nova.VMState(i.SystemMetadata()[oldStateKey])
+				if before == "" {
+					before = nova.VMActive
+				}
+				i.SetVMState(before)
+				i.DropSystemMetadata(oldStateKey)
+			})
+		},
+	}
+}
+
+// wake starts the guest from its saved memory, or boots it if there is none, and sets its clock.
+func (s *spawn) wake(ctx context.Context) error {
+	if saved, err := s.hypervisor.HasManagedSave(ctx, s.inst.UUID()); err != nil || !saved {
+		if err != nil {
+			s.log.WithError(err).Debug("no saved memory found; booting")
+		}
+		return s.restart(ctx)
+	}
+	if err := s.plug(ctx, s.vifs); err != nil {
+		return err
+	}
+	if err := s.hypervisor.Start(ctx, s.inst.UUID(), hypervisor.StartOptions{}); err != nil {
+		return err
+	}
+	if err := s.hypervisor.SetTime(ctx, s.inst.UUID(), time.Now()); err != nil {
+		s.log.WithError(err).Debug("guest's clock not set; it has no agent")
+	}
+	return nil
+}
+
+// moveTo makes the change and records the power state that the guest then has.
+func (t *task) moveTo(ctx context.Context, c change, set ...func(*nova.Instance)) error {
+	power, err := t.powerNow(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.move(ctx, c, append(set, func(i *nova.Instance) { i.SetPowerState(power) })...); err != nil {
+		return err
+	}
+	t.resources.Note(t.inst)
+	return nil
+}

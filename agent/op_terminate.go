@@ -1,0 +1,103 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"bolide/agent/network"
+	"bolide/rpc/nova"
+)
+
+// errDeleted is why a running operation is interrupted when the user deletes its instance.
+var errDeleted = errors.New("the instance is being deleted")
+
+// opTerminate deletes an instance: DELETE /servers. It may be repeated, also for an instance of which only traces
+// are left.
+func opTerminate(*Agent) operation {
+	return operation{
+		method: "terminate_instance", event: "compute_terminate_instance",
+		queued: true, interrupts: errDeleted, clearsTask: true, keepsFault: true,
+		do: func(ctx context.Context, t *task) (any, error) { return nil, t.terminate(ctx) },
+	}
+}
+
+func (t *task) terminate(ctx context.Context) error {
+	bdms, err := t.bdmArgument("bdms")
+	if err != nil {
+		return err
+	}
+	d := &deletion{task: t, bdms: bdms}
+	err = t.run(ctx, d.steps())
+	switch {
+	case nova.Is(err, "InstanceNotFound"):
+		t.log.Info("instance disappeared during its delete")
+		return nil
+	case err != nil:
+		// what is left can be deleted again; until then the record must not look healthy
+		return errors.Join(err, t.move(context.WithoutCancel(ctx), deleteFailed))
+	}
+	return nil
+}
+
+// deletion is what the steps of a delete share.
+type deletion struct {
+	*task
+	bdms []*nova.BlockDeviceMapping
+	vifs network.Info
+}
+
+// steps of a delete. None is undone: a delete that fails goes on where it stopped when it is asked for again.
+// The guest is off before its addresses are given back, so that no two guests ever answer for one.
+func (d *deletion) steps() []step {
+	return []step{
+		{name: "read ports", do: d.findPorts},
+		{name: "remove domain", do: d.removeDomain},
+		{name: "unplug", do: func(ctx context.Context) error { return d.unplug(ctx, d.vifs) },
+			beside: []step{
+				{name: "remove files", do: d.removeFiles},
+				{name: "give ports back", do: d.deallocate},
+				{name: "detach volumes", do: d.releaseVolumes},
+			}},
+		{name: "record", do: d.record},
+		{name: "release allocation", do: d.release},
+		{name: "destroy record", do: d.destroyRecord},
+	}
+}
+
+func (d *deletion) findPorts(ctx context.Context) error {
+	d.waiters.drop(d.inst.UUID())
+	// an empty cache may be a cache that was lost; better to ask than to leave a tap behind
+	vifs, err := d.currentPorts(ctx)
+	d.vifs = vifs
+	return err
+}
+
+func (d *deletion) deallocate(ctx context.Context) error {
+	return d.givePortsBack(ctx, d.vifs, nil)
+}
+
+func (d *deletion) record(ctx context.Context) error {
+	return d.move(ctx, deleteDone, func(i *nova.Instance) {
+		markCleaned(i)
+		i.SetPowerState(nova.PowerNoState)
+		i.SetTerminatedAt(time.Now())
+	})
+}
+
+func (d *deletion) release(ctx context.Context) error {
+	d.resources.Forget(d.inst.UUID())
+	if err := d.resources.Tell(ctx, d.cond.With(d.rc.Elevated())); err != nil {
+		d.log.WithError(err).Warn("capacity not told; the next audit will")
+	}
+	return d.resources.DeleteAllocation(ctx, d.id, d.inst.UUID())
+}
+
+func (d *deletion) destroyRecord(ctx context.Context) error {
+	if err := d.cond.CleanConsoleAuths(ctx, d.inst.UUID()); err != nil {
+		return fmt.Errorf("clean console tokens: %w", err)
+	}
+	d.tellSchedulerGone(ctx)
+	return d.cond.DestroyInstance(ctx, d.inst)
+}

@@ -1,0 +1,163 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"bolide/agent/config"
+	"bolide/agent/resources"
+	"bolide/hypervisor"
+	"bolide/imagecache/disk"
+)
+
+func hypervisorOptions(c *config.Config, log *logrus.Entry) hypervisor.Options {
+	return hypervisor.Options{
+		URI: c.Libvirt.ConnectionURI, VirtType: c.Libvirt.VirtType,
+		MachineTypes: machineTypes(c.Libvirt.HWMachineType), Log: log,
+	}
+}
+
+// machineTypes reads hw_machine_type, "arch=type" each.
+func machineTypes(list []string) map[string]string {
+	out := map[string]string{}
+	for _, item := range list {
+		if arch, machine, ok := strings.Cut(item, "="); ok {
+			out[strings.TrimSpace(arch)] = strings.TrimSpace(machine)
+		}
+	}
+	return out
+}
+
+// probe measures this host for the resource tracker: what libvirt says of it, and the file system of its guests.
+type probe struct{ *Agent }
+
+var _ resources.Probe = probe{}
+
+// Figures implements [resources.Probe].
+func (p probe) Figures(ctx context.Context) (resources.Figures, error) {
+	facts, err := p.hypervisor.Facts(ctx)
+	if err != nil {
+		return resources.Figures{}, err
+	}
+	memory, err := p.hypervisor.NodeMemory(ctx)
+	if err != nil {
+		return resources.Figures{}, err
+	}
+	cpus, err := p.hypervisor.OnlineCPUs(ctx)
+	if err != nil {
+		return resources.Figures{}, err
+	}
+	cpuInfo, err := facts.CPUInfo()
+	if err != nil {
+		return resources.Figures{}, err
+	}
+	topology, err := numaTopology(p.profile, facts, cpus)
+	if err != nil {
+		return resources.Figures{}, err
+	}
+	f := resources.Figures{
+		Hostname: facts.Hostname, HypervisorType: facts.Hypervisor, HypervisorVersion: int64(facts.QEMUVersion),
+		HostIP: p.cfg.Default.MyIP, VCPUs: int64(len(cpus)),
+		MemoryMB: int64(memory.Total), MemoryUsedMB: int64(memory.Used),
+		CPUInfo: cpuInfo, NUMATopology: topology,
+	}
+	for _, s := range facts.HVSpecs() {
+		f.HVSpecs = append(f.HVSpecs, [3]string{s.Arch, s.HVType, s.VMMode})
+	}
+	return f, p.measureDisk(&f)
+}
+
+// measureDisk fills in the figures of the file system that holds the guests' disks.
+func (p probe) measureDisk(f *resources.Figures) error {
+	dir := p.cfg.Default.InstancesPath
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make instances directory: %w", err)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return fmt.Errorf("measure the file system of %s: %w", dir, err)
+	}
+	block := int64(st.Frsize)
+	f.LocalGB = block * int64(st.Blocks) / gib
+	f.LocalUsedGB = block * int64(st.Blocks-st.Bfree) / gib
+	f.DiskAvailableLeast = (block*int64(st.Bavail)/gib*gib - p.overcommitted(dir)) / gib
+	if p.cfg.Workarounds.ReserveDiskResourceForImageCache {
+		f.ImageCacheGB = (treeSize(filepath.Join(dir, p.cfg.ImageCache.SubdirectoryName)) + gib - 1) / gib
+	}
+	return nil
+}
+
+// overcommitted is by how many bytes the guests' disks may still grow. Disks that cannot be read count nothing: they
+// go while they are counted.
+func (p probe) overcommitted(dir string) int64 {
+	var sum int64
+	files, err := filepath.Glob(filepath.Join(dir, "*-*-*-*-*", "disk*"))
+	if err != nil {
+		return 0 // the pattern is well-formed
+	}
+	for _, f := range files {
+		format, err := disk.RecordedFormat(f)
+		if err != nil || format == "" {
+			continue
+		}
+		virtual, err := disk.VirtualSize(f, format)
+		if err != nil {
+			continue
+		}
+		sum += max(0, virtual-allocated(f))
+	}
+	return sum
+}
+
+// allocated is how much of the file system a file takes, in bytes.
+func allocated(path string) int64 {
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return 0
+	}
+	return st.Blocks * 512
+}
+
+func treeSize(dir string) int64 {
+	var sum int64
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			sum += allocated(path)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0
+	}
+	return sum
+}
+
+// Traits implements [resources.Probe].
+func (p probe) Traits(ctx context.Context) (map[string]bool, error) {
+	facts, err := p.hypervisor.Facts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := p.cfg.Libvirt
+	cpu, err := p.hypervisor.CPUTraits(ctx, hypervisor.CPUOptions{VirtType: l.VirtType, Mode: l.CPUMode, Models: l.CPUModels, ExtraFlags: l.CPUModelExtraFlags})
+	if err != nil {
+		return nil, err
+	}
+	traits := map[string]bool{}
+	maps.Copy(traits, cpu)
+	maps.Copy(traits, facts.DeviceTraits())
+	maps.Copy(traits, facts.DriverTraits(hypervisor.DriverOptions{
+		ImagesType: l.ImagesType, ForceRawImages: p.cfg.Default.ForceRawImages,
+		SWTPM: l.SWTPMEnabled, ImageTypeExclude: p.cfg.Compute.ImageTypeExcludeList,
+	}))
+	return traits, nil
+}

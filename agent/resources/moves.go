@@ -1,0 +1,106 @@
+package resources
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"bolide/rpc/nova"
+)
+
+// readMoves works out what the moves in progress hold of this host beside the instances themselves: the guest
+// that is on its way here, the one that may come back, and for a resize on this host the size it does not have
+// now. Stale records are marked as failed so that they hold nothing.
+func (t *Tracker) readMoves(ctx context.Context, cond *nova.Conductor, here []*nova.Instance, migrations []*nova.Migration) map[string]holding {
+	instances := map[string]*nova.Instance{}
+	for _, i := range here {
+		instances[i.UUID()] = i
+	}
+	latest := map[string]*nova.Migration{}
+	for _, m := range migrations {
+		id := m.Str("instance_uuid")
+		if _, ok := instances[id]; !ok {
+			inst, err := cond.Instance(ctx, id, "flavor", "system_metadata", "migration_context", "numa_topology")
+			if err != nil {
+				continue // gone: it holds nothing
+			}
+			instances[id] = inst
+		}
+		if inMove(instances[id]) && (latest[id] == nil || changed(m).After(changed(latest[id]))) {
+			latest[id] = m
+		}
+	}
+	moves := map[string]holding{}
+	for id, m := range latest {
+		inst := instances[id]
+		if mc := inst.Obj("migration_context"); mc.Exists() && mc.Int("migration_id") != m.Int("id") {
+			t.endStale(ctx, cond, m)
+			continue
+		}
+		tracked := slices.ContainsFunc(here, func(i *nova.Instance) bool { return i.UUID() == id })
+		if h, ok := t.moveHolding(inst, m, tracked); ok {
+			moves[id] = h
+		}
+	}
+	return moves
+}
+
+// moveHolding is what the move holds on this host beside what the instance's own record accounts for.
+func (t *Tracker) moveHolding(inst *nova.Instance, m *nova.Migration, tracked bool) (holding, bool) {
+	incoming := m.Str("dest_compute") == t.opts.Host
+	outgoing := m.Str("source_compute") == t.opts.Host
+	prefix := ""
+	switch {
+	case incoming && outgoing && inst.Int("instance_type_id") == m.Int("old_instance_type_id"):
+		prefix = "new_"
+	case incoming && outgoing:
+		prefix = "old_"
+	case incoming && !tracked:
+		prefix = "new_"
+	case outgoing && !tracked:
+		prefix = "old_"
+	default:
+		return holding{}, false
+	}
+	flavor := inst.Flavor()
+	if m.Str("migration_type") == "resize" {
+		flavor = nova.Flavor{Object: inst.Obj(prefix + "flavor")}
+	}
+	if !flavor.Exists() {
+		return holding{}, false // confirmed a moment ago: nothing is held for a return
+	}
+	h := flavored(flavor)
+	h.Instance = inst.UUID()
+	h.NUMA = numaOfContext(inst, prefix)
+	return h, true
+}
+
+// endStale marks a record that no longer belongs to its instance's current move.
+func (t *Tracker) endStale(ctx context.Context, cond *nova.Conductor, m *nova.Migration) {
+	m.Set("status", "error")
+	if err := cond.SaveMigration(ctx, m); err != nil {
+		t.log.WithError(err).WithField("migration", m.Str("uuid")).Warn("stale migration not marked")
+	}
+}
+
+// inMove reports whether the instance's states say that it is being moved, resized or rebuilt elsewhere.
+func inMove(i *nova.Instance) bool {
+	switch i.VMState() {
+	case nova.VMResized:
+		return true
+	case nova.VMActive, nova.VMStopped:
+		switch i.TaskState() {
+		case nova.TaskResizePrep, nova.TaskResizeMigrating, nova.TaskResizeMigrated, nova.TaskResizeFinish,
+			nova.TaskRebuilding, nova.TaskRebuildBlockDeviceMapping, nova.TaskRebuildSpawning:
+			return true
+		}
+	}
+	return i.TaskState() == nova.TaskMigrating && (i.VMState() == nova.VMActive || i.VMState() == nova.VMPaused)
+}
+
+func changed(m *nova.Migration) time.Time {
+	if t := m.Time("updated_at"); !t.IsZero() {
+		return t
+	}
+	return m.Time("created_at")
+}

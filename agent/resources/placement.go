@@ -1,0 +1,137 @@
+package resources
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+
+	"bolide/agent/cloud"
+	"bolide/rpc/nova"
+)
+
+// The resource classes of a host without special hardware.
+const (
+	classVCPU   = "VCPU"
+	classPCPU   = "PCPU"
+	classMemory = "MEMORY_MB"
+	classDisk   = "DISK_GB"
+)
+
+// Traits that this package adds to what the probe reports.
+const (
+	traitNode     = "COMPUTE_NODE"            // tells Nova's providers from others
+	traitDisabled = "COMPUTE_STATUS_DISABLED" // keeps the scheduler away from a disabled service
+)
+
+// tellPlacement brings the provider to what the host has. The caller holds t.saving.
+func (t *Tracker) tellPlacement(ctx context.Context, cond *nova.Conductor, node *nova.ComputeNode, f Figures) error {
+	id := requestOf(cond)
+	traits, err := t.traits(ctx, cond)
+	if err != nil {
+		return err
+	}
+	w := want{uuid: node.UUID(), name: node.HypervisorHostname(), ours: traits}
+	if t.provider.stale(w.uuid) {
+		if err := t.provider.read(ctx, id, w); err != nil {
+			t.provider.forget()
+			return err
+		}
+	}
+	w.inventories = t.inventories(f, node)
+	if err := t.provider.ensure(ctx, id, w); err != nil {
+		return fmt.Errorf("update Placement: %w", err)
+	}
+	return nil
+}
+
+// traits is every trait that is ours to say, and whether the host has it.
+func (t *Tracker) traits(ctx context.Context, cond *nova.Conductor) (map[string]bool, error) {
+	probed, err := t.opts.Probe.Traits(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("probe the host's traits: %w", err)
+	}
+	traits := maps.Clone(probed)
+	traits[traitNode] = true
+	service, err := cond.ServiceByComputeHost(ctx, t.opts.Host)
+	switch {
+	case err == nil:
+		traits[traitDisabled] = service.Bool("disabled")
+	case !nova.Is(err, "NotFound"):
+		return nil, fmt.Errorf("read the service record: %w", err)
+	}
+	return traits, nil
+}
+
+// inventories is what the host has to give, as Nova's own node counts it.
+func (t *Tracker) inventories(f Figures, node *nova.ComputeNode) map[string]cloud.Inventory {
+	out := map[string]cloud.Inventory{}
+	add := func(class string, total, reserved int64, ratio float64) {
+		if total > 0 { // Placement refuses inventories of nothing
+			out[class] = cloud.Inventory{Total: int(total), Reserved: int(reserved), MinUnit: 1, MaxUnit: int(total), StepSize: 1, AllocationRatio: ratio}
+		}
+	}
+	add(classVCPU, f.VCPUs, t.opts.ReservedCPUs, t.ratio(classVCPU, t.opts.Ratios.CPU, t.opts.InitialRatios.CPU))
+	add(classPCPU, f.PCPUs, 0, 1)
+	add(classMemory, f.MemoryMB, t.opts.ReservedMemoryMB, t.ratio(classMemory, t.opts.Ratios.RAM, t.opts.InitialRatios.RAM))
+	disk := int64(math.Ceil(float64(t.opts.ReservedDiskMB) / 1024))
+	if t.opts.CountImageCache {
+		disk += f.ImageCacheGB
+	}
+	add(classDisk, f.LocalGB, disk, t.ratio(classDisk, t.opts.Ratios.Disk, t.opts.InitialRatios.Disk))
+	return out
+}
+
+// ratio is the configured one; else the one an operator set in Placement; else the initial one.
+func (t *Tracker) ratio(class string, configured, initial float64) float64 {
+	if configured != 0 {
+		return configured
+	}
+	if have, ok := t.provider.inventories[class]; ok && have.AllocationRatio != 0 {
+		return have.AllocationRatio
+	}
+	return initial
+}
+
+// SetDisabled tells Placement whether the scheduler may use this host, at once.
+func (t *Tracker) SetDisabled(ctx context.Context, cond *nova.Conductor, s Status) error {
+	t.saving.Lock()
+	defer t.saving.Unlock()
+	t.mu.Lock()
+	node := t.node
+	t.mu.Unlock()
+	if node == nil {
+		return nil // the first Update will
+	}
+	id := requestOf(cond)
+	w := want{uuid: node.UUID(), name: node.HypervisorHostname(), ours: map[string]bool{traitDisabled: bool(s)}}
+	t.provider.forget()
+	if err := t.provider.read(ctx, id, w); err != nil {
+		return err
+	}
+	w.inventories = t.provider.inventories
+	return t.provider.ensure(ctx, id, w)
+}
+
+// Status says whether the service is disabled.
+type Status bool
+
+// The two states of a service.
+const (
+	Enabled  Status = false
+	Disabled Status = true
+)
+
+// DeleteAllocation takes the instance's allocation away, wherever it is. It may be repeated.
+func (t *Tracker) DeleteAllocation(ctx context.Context, id cloud.Identity, consumer string) error {
+	if err := t.opts.Placement.DeleteAllocation(ctx, id, consumer); err != nil {
+		return fmt.Errorf("delete the allocation of %s: %w", consumer, err)
+	}
+	return nil
+}
+
+// requestOf is the node's own identity, bearing the request's id.
+func requestOf(cond *nova.Conductor) cloud.Identity {
+	rc := cond.Context()
+	return cloud.Identity{RequestID: rc.RequestID(), GlobalRequestID: rc.GlobalRequestID()}
+}

@@ -1,0 +1,218 @@
+package resources
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"bolide/rpc/nova"
+)
+
+// Tracker knows what is claimed of the host and keeps the control plane told.
+type Tracker struct {
+	opts     Options
+	log      *logrus.Entry
+	provider *provider
+
+	// saving lets one writer at a time tell the control plane; it is held across I/O and never with mu.
+	saving sync.Mutex
+
+	mu           sync.Mutex
+	node         *nova.ComputeNode // nil before the first Update
+	figures      Figures
+	held         map[string]holding // by instance
+	moves        map[string]holding // by instance: what a move in progress holds beside held
+	migrations   map[string]bool    // uuids of the moves in progress: their allocations are theirs
+	failedBuilds int
+	clock        uint64 // counts changes of held, to tell a fresh claim from a stale reading
+}
+
+// New returns a tracker that knows nothing before its first [Tracker.Update].
+func New(o Options, log *logrus.Entry) *Tracker {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Tracker{
+		opts: o, log: log,
+		provider:   &provider{client: o.Placement, refresh: o.Refresh, now: o.Now, log: log},
+		held:       map[string]holding{},
+		moves:      map[string]holding{},
+		migrations: map[string]bool{},
+	}
+}
+
+// Update measures the host, reads which instances and moves the records place on it, and tells the control plane
+// what has changed. It creates the ComputeNode record and the provider when they are missing. Claims made while
+// it reads are kept.
+func (t *Tracker) Update(ctx context.Context, cond *nova.Conductor) error {
+	figures, err := t.opts.Probe.Figures(ctx)
+	if err != nil {
+		return fmt.Errorf("measure the host: %w", err)
+	}
+	if err := t.ensureNode(ctx, cond, figures); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	asOf := t.clock
+	t.mu.Unlock()
+
+	instances, err := cond.InstancesByHostAndNode(ctx, t.opts.Host, figures.Hostname,
+		"system_metadata", "numa_topology", "flavor", "migration_context", "resources")
+	if err != nil {
+		return fmt.Errorf("list the instances of this host: %w", err)
+	}
+	migrations, err := cond.MigrationsInProgressAndError(ctx, t.opts.Host, figures.Hostname)
+	if err != nil {
+		return fmt.Errorf("list the migrations of this host: %w", err)
+	}
+	moves := t.readMoves(ctx, cond, instances, migrations)
+
+	t.mu.Lock()
+	t.figures = figures
+	t.adopt(instances, asOf)
+	t.moves = moves
+	clear(t.migrations)
+	for _, m := range migrations {
+		t.migrations[m.Str("uuid")] = true
+	}
+	t.mu.Unlock()
+	return t.tell(ctx, cond)
+}
+
+// adopt replaces the holdings by what the records say, but for claims younger than asOf, which the records may
+// not show yet.
+func (t *Tracker) adopt(instances []*nova.Instance, asOf uint64) {
+	fresh := map[string]holding{}
+	for id, h := range t.held {
+		if h.since > asOf {
+			fresh[id] = h
+		}
+	}
+	for _, i := range instances {
+		if _, young := fresh[i.UUID()]; !young && !takesNothing(string(i.VMState()), string(i.TaskState())) {
+			fresh[i.UUID()] = holdingOf(i)
+		}
+	}
+	t.held = fresh
+}
+
+// Claim is what an operation holds of the host until the instance's record tells of it.
+type Claim struct {
+	tracker  *Tracker
+	instance string
+	NUMA     []byte // the instance's NUMA topology fitted to this host; nil: none
+}
+
+// Claim holds what the instance's flavor takes and tells the control plane. It refuses with Nova's
+// ComputeResourcesUnavailable when the host cannot place the instance's NUMA topology; how much memory, disk and
+// CPU may be promised is Placement's to say.
+func (t *Tracker) Claim(ctx context.Context, inst *nova.Instance, limits NUMALimits) (*Claim, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.node == nil {
+		return nil, nova.NewError("ComputeResourcesUnavailable", map[string]any{"reason": "this host has not been measured yet"})
+	}
+	h := holdingOf(inst)
+	var err error
+	if h.NUMA, err = t.fitLocked(inst, limits); err != nil {
+		return nil, err
+	}
+	t.holdLocked(h)
+	return &Claim{tracker: t, instance: inst.UUID(), NUMA: h.NUMA}, nil
+}
+
+// Abort gives back what the claim holds. It may be repeated.
+func (c *Claim) Abort() { c.tracker.Forget(c.instance) }
+
+func (t *Tracker) holdLocked(h holding) {
+	t.clock++
+	h.since = t.clock
+	t.held[h.Instance] = h
+}
+
+// Note takes over the instance's states, or forgets the instance when it takes nothing any more. Instances that
+// never claimed are left alone.
+func (t *Tracker) Note(inst *nova.Instance) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.held[inst.UUID()]; !ok {
+		return
+	}
+	if takesNothing(string(inst.VMState()), string(inst.TaskState())) {
+		t.forgetLocked(inst.UUID())
+		return
+	}
+	t.holdLocked(holdingOf(inst))
+}
+
+// Forget gives back what the instance holds.
+func (t *Tracker) Forget(instance string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forgetLocked(instance)
+}
+
+func (t *Tracker) forgetLocked(instance string) {
+	t.clock++
+	delete(t.held, instance)
+}
+
+// BuildFailed and BuildSucceeded keep the count of failed builds in a row, by which the scheduler avoids a host
+// that keeps failing.
+func (t *Tracker) BuildFailed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failedBuilds++
+}
+
+// BuildSucceeded ends a row of failed builds.
+func (t *Tracker) BuildSucceeded() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failedBuilds = 0
+}
+
+// NodeName is the hypervisor's name for itself; "" before the first Update.
+func (t *Tracker) NodeName() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.figures.Hostname
+}
+
+// NodeUUID is the ComputeNode's and the provider's; "" before the first Update.
+func (t *Tracker) NodeUUID() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.node == nil {
+		return ""
+	}
+	return t.node.Str("uuid")
+}
+
+// Capacity is what the status socket shows.
+type Capacity struct {
+	VCPUs, VCPUsUsed, MemoryMB, MemoryUsedMB, DiskGB, DiskUsedGB, Instances int64
+}
+
+// Capacity returns what the host has and what is claimed of it.
+func (t *Tracker) Capacity() Capacity {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	u := t.usageLocked()
+	return Capacity{
+		VCPUs: t.figures.VCPUs, VCPUsUsed: u.VCPUs,
+		MemoryMB: t.figures.MemoryMB, MemoryUsedMB: u.MemoryMB,
+		DiskGB: t.figures.LocalGB, DiskUsedGB: u.DiskGB, Instances: u.Running,
+	}
+}
+
+// usageLocked adds up everything held and what is reserved for the host itself.
+func (t *Tracker) usageLocked() usage {
+	u := sum(append(inOrder(t.held), inOrder(t.moves)...), t.failedBuilds)
+	u.MemoryMB += t.opts.ReservedMemoryMB
+	u.VCPUs += t.opts.ReservedCPUs
+	return u
+}

@@ -1,0 +1,207 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"bolide/agent/guest"
+	"bolide/agent/network"
+	"bolide/hypervisor"
+	"bolide/hypervisor/domainxml"
+	"bolide/rpc/nova"
+)
+
+// eventPlugged is what Neutron says when its agent has connected a port.
+const eventPlugged = "network-vif-plugged"
+
+// spawn is what the operations share that bring a guest up from its image: build, unshelve, rebuild, resize.
+type spawn struct {
+	*task
+	image    imageRecord                // the image the root disk is made from; no ID: none
+	meta     nova.ImageMeta             // its description as the guest's machine follows it
+	bdms     []*nova.BlockDeviceMapping //
+	vifs     network.Info               //
+	files    []guest.InjectedFile       // that the user put into the guest
+	password string                     // of the administrator, for the config drive
+	powerOff bool                       // the guest is defined but not started
+
+	disksOf guest.Disks
+	plugged *expectation // of the ports that Neutron has yet to connect
+}
+
+// steps bring the guest up once its disks and ports are there. Events are expected before the ports are plugged,
+// since Neutron's agent may be quick.
+func (s *spawn) steps() []step {
+	return []step{
+		{name: "config drive", do: s.writeConfigDrive},
+		{name: "plug", do: s.plugPorts, undo: func(ctx context.Context) error { return s.unplug(ctx, s.vifs) }},
+		{name: "define", do: s.define, undo: s.removeDomain},
+		{name: "start", do: s.start},
+		{name: "wait for ports", do: s.awaitPorts},
+	}
+}
+
+// request is everything that the guest's description depends on.
+func (s *spawn) request(ctx context.Context) (guest.Request, error) {
+	facts, err := s.hypervisor.Facts(ctx)
+	if err != nil {
+		return guest.Request{}, err
+	}
+	return guest.Request{
+		Settings: s.guestSettings(), Host: s.guestHost(facts),
+		Name:     s.inst.Name(s.cfg.Default.InstanceNameTemplate),
+		Instance: *s.inst, Image: s.meta, BlockDevices: s.bdms, Network: s.vifs,
+		Formats: s.diskFormats(), Created: time.Now(),
+	}, nil
+}
+
+// nameDevices gives every block device its name and bus, and saves those rows that changed.
+func (s *spawn) nameDevices(ctx context.Context) error {
+	r, err := s.request(ctx)
+	if err != nil {
+		return err
+	}
+	if err := guest.AssignDeviceNames(r); err != nil {
+		return err
+	}
+	for _, b := range s.bdms {
+		if len(b.Changes()) == 0 {
+			continue
+		}
+		if err := s.cond.SaveBlockDevice(ctx, b); err != nil {
+			return fmt.Errorf("save block device %s: %w", b.UUID(), err)
+		}
+	}
+	return s.planDisks(r)
+}
+
+func (s *spawn) planDisks(r guest.Request) error {
+	disks, err := guest.PlanDisks(r)
+	if err != nil {
+		return err
+	}
+	guest.RecordDefaultDevices(*s.inst, disks)
+	s.disksOf = disks
+	return nil
+}
+
+// writeConfigDrive writes the disk that tells the guest who it is, if it is to have one.
+func (s *spawn) writeConfigDrive(ctx context.Context) error {
+	r, err := s.request(ctx)
+	if err != nil {
+		return err
+	}
+	if !guest.NeedsConfigDrive(r) {
+		return nil
+	}
+	return s.writeDrive(r, guest.ConfigDisk)
+}
+
+func (s *spawn) plugPorts(ctx context.Context) error {
+	var keys []eventKey
+	if s.cfg.Default.VIFPluggingTimeout > 0 && !s.powerOff {
+		for _, v := range s.vifs {
+			if !v.Active {
+				keys = append(keys, eventKey{Instance: s.inst.UUID(), Name: eventPlugged, Tag: v.ID})
+			}
+		}
+	}
+	s.plugged = s.waiters.expect(keys...)
+	return s.plug(ctx, s.vifs)
+}
+
+// define describes the guest to libvirt and records what its description rests on, so that a later start gives the
+// same machine.
+func (s *spawn) define(ctx context.Context) error {
+	r, err := s.request(ctx)
+	if err != nil {
+		return err
+	}
+	if s.disksOf.List == nil {
+		if err := s.planDisks(r); err != nil {
+			return err
+		}
+	}
+	described, err := guest.Describe(r, s.disksOf)
+	if err != nil {
+		return err
+	}
+	domain, err := domainxml.Build(described)
+	if err != nil {
+		return fmt.Errorf("describe the domain: %w", err)
+	}
+	xml, err := domain.Marshal()
+	if err != nil {
+		return fmt.Errorf("describe the domain: %w", err)
+	}
+	s.log.WithField("xml", xml).Debug("domain described")
+	if err := s.hypervisor.Define(ctx, xml); err != nil {
+		return err
+	}
+	s.recordDefaults(r)
+	return nil
+}
+
+// recordDefaults notes on the instance which devices it got without asking for them, so that no later default
+// changes its machine. The operation's last write saves them.
+func (s *spawn) recordDefaults(r guest.Request) {
+	defaults := guest.Defaults(r, s.disksOf)
+	if len(defaults) == 0 {
+		return
+	}
+	all := map[string]any{}
+	for k, v := range s.inst.SystemMetadata() {
+		all[k] = v
+	}
+	for k, v := range defaults {
+		all[k] = nil
+		if v != nil {
+			all[k] = *v
+		}
+	}
+	s.inst.Set("system_metadata", all)
+}
+
+// start starts the guest, its CPUs standing still while ports are waited for: a guest that boots before its
+// network would give up on DHCP.
+func (s *spawn) start(ctx context.Context) error {
+	if s.powerOff {
+		return nil
+	}
+	err := s.hypervisor.Start(ctx, s.inst.UUID(), hypervisor.StartOptions{Paused: s.plugged.expected()})
+	if errors.Is(err, hypervisor.ErrInvalidState) {
+		return nil // runs already: the step is repeated
+	}
+	return err
+}
+
+// awaitPorts lets the guest go once Neutron has connected its ports, or when it has not in time and that is not
+// fatal here.
+func (s *spawn) awaitPorts(ctx context.Context) error {
+	if s.powerOff || !s.plugged.expected() {
+		return nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.cfg.Default.VIFPluggingTimeout)
+	defer cancel()
+	err := s.plugged.wait(bounded)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil && s.cfg.Default.VIFPluggingIsFatal:
+		return nova.NewError("VirtualInterfaceCreateException", nil).Because(err)
+	case err != nil:
+		s.log.WithError(err).Warn("ports not connected in time; the guest starts without them")
+	}
+	return s.letGo(ctx)
+}
+
+// letGo resumes a guest that was started with its CPUs standing still.
+func (s *spawn) letGo(ctx context.Context) error {
+	err := s.hypervisor.Resume(ctx, s.inst.UUID())
+	if errors.Is(err, hypervisor.ErrInvalidState) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,65 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"bolide/agent/cloud"
+	"bolide/agent/status"
+	"bolide/rpc"
+	"bolide/rpc/nova"
+)
+
+// task is one operation at work on one instance: the agent it runs in, bound to the request that asked for it.
+// One goroutine at a time uses it.
+type task struct {
+	*Agent
+	op    operation
+	req   *rpc.Request
+	rc    rpc.Context
+	id    cloud.Identity
+	cond  *nova.Conductor
+	inst  *nova.Instance // nil for operations on the host
+	log   *logrus.Entry
+	entry *status.Entry
+	began time.Time
+}
+
+// newTask binds the operation to a request. A request without a well-formed instance is refused.
+func (a *Agent) newTask(op operation, r *rpc.Request) (*task, error) {
+	t := &task{Agent: a, op: op, req: r, rc: r.Context, cond: a.conductor.With(r.Context), id: identity(r.Context), began: time.Now()}
+	t.log = a.log.WithFields(logrus.Fields{"op": op.method, "request_id": r.Context.RequestID()})
+	if raw, ok := r.Args["instance"]; ok {
+		o, err := nova.Decode(raw)
+		if err != nil {
+			return nil, fmt.Errorf("%s: argument instance: %w", op.method, err)
+		}
+		t.inst = nova.As[nova.Instance](o)
+		t.log = t.log.WithField("instance", t.inst.UUID())
+	} else if op.queued || op.event != "" {
+		return nil, fmt.Errorf("%s: argument instance is missing", op.method)
+	}
+	return t, nil
+}
+
+// describe is what the status socket shows of the task.
+func (t *task) describe() status.Operation {
+	o := status.Operation{Name: t.op.method, RequestID: t.rc.RequestID(), Started: t.began}
+	if t.inst != nil {
+		o.Instance = t.inst.UUID()
+	}
+	return o
+}
+
+// identity is in whose name the HTTP services are called for a request.
+func identity(rc rpc.Context) cloud.Identity {
+	return cloud.Identity{
+		Token:           rc.AuthToken(),
+		UserID:          rc.UserID(),
+		ProjectID:       rc.ProjectID(),
+		RequestID:       rc.RequestID(),
+		GlobalRequestID: rc.GlobalRequestID(),
+	}
+}

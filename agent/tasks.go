@@ -1,0 +1,39 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"bolide/agent/periodic"
+	"bolide/rpc"
+	"bolide/rpc/nova"
+)
+
+// periodic runs what is to be done again and again, in the rhythm that nova.conf sets.
+func (a *Agent) periodic(ctx context.Context) error {
+	d := a.cfg.Default
+	if !d.PeriodicEnable {
+		<-ctx.Done()
+		return nil
+	}
+	tasks := []periodic.Task{
+		{Name: "update_available_resource", Interval: spacing(d.UpdateResourcesInterval), Limit: 10 * time.Minute,
+			Do: func(ctx context.Context) error { return a.resources.Update(ctx, a.freshConductor()) }},
+	}
+	if a.cfg.Scheduler.TrackInstanceChanges {
+		tasks = append(tasks, periodic.Task{Name: "_sync_scheduler_instance_info", Interval: spacing(d.SchedulerInstanceSyncInterval),
+			Limit: time.Minute, Do: a.syncSchedulers})
+	}
+	return periodic.Run(ctx, periodic.Options{Delay: d.PeriodicFuzzyDelay, Log: a.log}, tasks...)
+}
+
+// spacing reads an interval as Nova does: 0 is the common pace, and what is negative never comes.
+func spacing(d time.Duration) time.Duration {
+	if d == 0 {
+		return time.Minute
+	}
+	return d
+}
+
+// freshConductor is the conductor in the node's own name, under a request id of its own.
+func (a *Agent) freshConductor() *nova.Conductor { return a.conductor.With(rpc.AdminContext()) }

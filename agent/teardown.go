@@ -1,0 +1,69 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"bolide/agent/network"
+	"bolide/hypervisor"
+	"bolide/rpc/nova"
+)
+
+// stopGuest powers the guest off at once, if it is there and on.
+func (t *task) stopGuest(ctx context.Context) error {
+	err := t.hypervisor.Destroy(ctx, t.inst.UUID())
+	if errors.Is(err, hypervisor.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// removeDomain powers the guest off and forgets its definition.
+func (t *task) removeDomain(ctx context.Context) error {
+	if err := t.stopGuest(ctx); err != nil {
+		return err
+	}
+	err := t.hypervisor.Undefine(ctx, t.inst.UUID())
+	if errors.Is(err, hypervisor.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// unplug takes the guest's ports off the host.
+func (t *task) unplug(ctx context.Context, vifs network.Info) error {
+	var errs []error
+	for _, vif := range vifs {
+		errs = append(errs, t.net.Remove(ctx, t.plugPort(vif)))
+	}
+	return errors.Join(errs...)
+}
+
+// instanceDir is where the instance's files are.
+func (a *Agent) instanceDir(uuid string) string {
+	return filepath.Join(a.cfg.Default.InstancesPath, uuid)
+}
+
+// removeFiles removes the instance's directory and what a resize put beside it. The directory is renamed first,
+// so that what a crash leaves half removed is never taken for an instance's.
+func (t *task) removeFiles(context.Context) error {
+	dir := t.instanceDir(t.inst.UUID())
+	doomed := dir + "_del"
+	if err := os.Rename(dir, doomed); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("set %s aside for removal: %w", dir, err)
+	}
+	return errors.Join(os.RemoveAll(doomed), os.RemoveAll(dir+"_resize"))
+}
+
+// markCleaned notes on the record that the files are gone, as the periodic task that finishes deletes expects.
+func markCleaned(i *nova.Instance) {
+	meta := i.SystemMetadata()
+	attempts, _ := strconv.Atoi(meta["clean_attempts"])
+	meta["clean_attempts"] = strconv.Itoa(attempts + 1)
+	i.Set("system_metadata", meta)
+	i.Set("cleaned", true)
+}

@@ -1,0 +1,94 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"bolide/rpc/nova"
+)
+
+// change names one permitted write of an instance's states.
+type change string
+
+const (
+	buildAccepted   change = "build accepted"
+	buildNetworking change = "build networking"
+	buildDevices    change = "build devices"
+	buildSpawning   change = "build spawning"
+	buildDone       change = "build done"
+	buildReschedule change = "build reschedule"
+	buildFailed     change = "build failed"
+	deleteDone      change = "delete done"
+	deleteFailed    change = "delete failed"
+
+	started      change = "started"
+	stopped      change = "stopped"
+	foundStopped change = "found stopped"
+	paused       change = "paused"
+	unpaused     change = "unpaused"
+	suspended    change = "suspended"
+	resumed      change = "resumed"
+)
+
+// keepTask in a rule leaves the task state as it is.
+const keepTask = nova.TaskState("\x00keep")
+
+// rule is one row of the table: what the record must hold for the write to be made, and what it then holds.
+type rule struct {
+	from []nova.TaskState // task states of which the record must hold one; nil: not checked
+	vm   []nova.VMState   // the new vm_state is one of these; nil: as it is
+	task nova.TaskState   // "": none
+}
+
+// anyVM is for changes that go back to a state recorded before.
+var anyVM = []nova.VMState{nova.VMActive, nova.VMStopped, nova.VMPaused, nova.VMSuspended, nova.VMRescued, nova.VMResized, nova.VMError}
+
+// transitions is every write of vm_state and task_state that this node makes, from wire.md's table of Nova's
+// state machine. The conductor refuses a write whose from does not hold, which is how a delete in the middle of
+// another operation is noticed.
+var transitions = map[change]rule{
+	buildAccepted:   {from: []nova.TaskState{nova.TaskScheduling, nova.NoTask}, vm: []nova.VMState{nova.VMBuilding}},
+	buildNetworking: {from: []nova.TaskState{nova.NoTask}, vm: []nova.VMState{nova.VMBuilding}, task: nova.TaskNetworking},
+	buildDevices:    {vm: []nova.VMState{nova.VMBuilding}, task: nova.TaskBlockDeviceMapping},
+	buildSpawning:   {from: []nova.TaskState{nova.TaskBlockDeviceMapping}, vm: []nova.VMState{nova.VMBuilding}, task: nova.TaskSpawning},
+	buildDone:       {from: []nova.TaskState{nova.TaskSpawning}, vm: []nova.VMState{nova.VMActive}},
+	buildReschedule: {task: nova.TaskScheduling},
+	buildFailed:     {vm: []nova.VMState{nova.VMError}},
+
+	deleteDone:   {vm: []nova.VMState{nova.VMDeleted}},
+	deleteFailed: {vm: []nova.VMState{nova.VMError}, task: keepTask},
+
+	started:      {from: []nova.TaskState{nova.TaskPoweringOn}, vm: []nova.VMState{nova.VMActive}},
+	stopped:      {from: []nova.TaskState{nova.TaskPoweringOff}, vm: []nova.VMState{nova.VMStopped}},
+	foundStopped: {from: []nova.TaskState{nova.TaskPoweringOff, nova.NoTask}, vm: []nova.VMState{nova.VMStopped}},
+	paused:       {from: []nova.TaskState{nova.TaskPausing}, vm: []nova.VMState{nova.VMPaused}},
+	unpaused:     {from: []nova.TaskState{nova.TaskUnpausing}, vm: []nova.VMState{nova.VMActive}},
+	suspended:    {from: []nova.TaskState{nova.TaskSuspending}, vm: []nova.VMState{nova.VMSuspended}},
+	resumed:      {from: []nova.TaskState{nova.TaskResuming}, vm: anyVM},
+}
+
+// move makes the change: it sets the states and whatever else set changes on the instance, and saves them in one
+// write under the rule's condition. A rule with several new vm_states takes the one that set chose. The error is
+// the conductor's; [nova.Is] tells UnexpectedDeletingTaskStateError and InstanceNotFound apart.
+func (t *task) move(ctx context.Context, c change, set ...func(*nova.Instance)) error {
+	r, ok := transitions[c]
+	if !ok {
+		return fmt.Errorf("change %q of instance %s is not in the table", c, t.inst.UUID())
+	}
+	for _, f := range set {
+		f(t.inst)
+	}
+	switch {
+	case len(r.vm) == 1:
+		t.inst.SetVMState(r.vm[0])
+	case len(r.vm) > 1 && !slices.Contains(r.vm, t.inst.VMState()):
+		return fmt.Errorf("change %q of instance %s to %s is not in the table", c, t.inst.UUID(), t.inst.VMState())
+	}
+	if r.task != keepTask {
+		// the record may hold another task than this copy does; written it must be
+		t.inst.Unset("task_state")
+		t.inst.SetTaskState(r.task)
+	}
+	return t.cond.SaveInstance(ctx, t.inst, nova.Expect{TaskStates: r.from})
+}

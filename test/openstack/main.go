@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,11 +24,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := root().ExecuteContext(ctx)
 	stop()
-	var exit *ground.ExitError
+	var inside *ground.ExitError
 	switch {
 	case err == nil:
-	case errors.As(err, &exit): // the program inside said why
-		os.Exit(exit.Code)
+	case errors.As(err, &inside): // which said why itself
+		os.Exit(inside.Code)
 	default:
 		fmt.Fprintln(os.Stderr, "cloud:", err)
 		os.Exit(1)
@@ -43,16 +42,6 @@ type flags struct {
 	bolide string
 }
 
-func (f *flags) workDir() (ground.Dir, error) {
-	abs, err := filepath.Abs(f.dir)
-	return ground.Dir(abs), err
-}
-
-func (f *flags) chosenNode() (ground.Node, error) {
-	abs, err := filepath.Abs(f.bolide)
-	return ground.Node{Kind: f.node, Bolide: abs}, err
-}
-
 func root() *cobra.Command {
 	f := &flags{}
 	cmd := &cobra.Command{
@@ -60,52 +49,60 @@ func root() *cobra.Command {
 		Short:         "A real OpenStack on this machine, to try a compute node on",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) (err error) {
+			// Inside, the working directory may be another.
+			if f.dir, err = filepath.Abs(f.dir); err == nil {
+				f.bolide, err = filepath.Abs(f.bolide)
+			}
+			return err
+		},
 	}
 	p := cmd.PersistentFlags()
 	p.StringVar(&f.dir, "dir", "build/cloud", "working directory; logs and configuration stay there")
 	p.StringVar(&f.node, "node", "bolide", "the compute node: bolide or nova")
 	p.StringVar(&f.bolide, "bolide", "build/bolide", "path of the bolide binary")
-	cmd.AddCommand(testCommand(f))
+	cmd.AddCommand(
+		testCommand(f), opsCommand(f), benchCommand(f), demoCommand(f),
+		upCommand(f), holdCommand(f), downCommand(f), shellCommand(f), execCommand(f),
+	)
 	return cmd
 }
 
-// fresh runs work in a cloud of its own, which ends with it.
-func fresh(f *flags, work func(ctx context.Context, n ground.Node, args []string) error) func(*cobra.Command, []string) error {
+func (f *flags) workDir() ground.Dir { return ground.Dir(f.dir) }
+
+func (f *flags) chosenNode() ground.Node { return ground.Node{Kind: f.node, Bolide: f.bolide} }
+
+// command is a cobra command's work.
+type command func(cmd *cobra.Command, args []string) error
+
+// fresh does the work in a cloud of its own, which ends with it.
+func fresh(f *flags, work command) command {
 	return func(cmd *cobra.Command, args []string) error {
-		ctx := cmd.Context()
-		dir, err := f.workDir()
-		if err != nil {
-			return err
-		}
 		if ground.CurrentStage() == ground.Outside {
-			return ground.Enter(ctx, dir)
+			return ground.Enter(cmd.Context(), f.workDir())
 		}
-		node, err := f.chosenNode()
-		if err != nil {
-			return err
-		}
-		if _, err := bringUp(ctx, node); err != nil {
-			return err
-		}
-		return work(ctx, node, args)
+		return work(cmd, args)
 	}
 }
 
-// bringUp brings up the cloud with its compute node, and tells of the progress.
-func bringUp(ctx context.Context, n ground.Node) (*ground.Cloud, error) {
-	start := time.Now()
-	tell := func(part string, took time.Duration) {
-		fmt.Printf("  %5.1f s  %-22s (%.1f s)\n", time.Since(start).Seconds(), part, took.Seconds())
+// within does the work in the cloud that is up.
+func within(f *flags, work command) command {
+	return func(cmd *cobra.Command, args []string) error {
+		if ground.CurrentStage() == ground.Outside {
+			return ground.Join(f.workDir())
+		}
+		return work(cmd, args)
 	}
-	fmt.Println("bringing up OpenStack")
-	c, err := ground.Up(ctx, tell)
-	if err != nil {
-		return nil, err
+}
+
+// ensured is within, after bringing the cloud up if none is.
+func ensured(f *flags, work command) command {
+	return func(cmd *cobra.Command, args []string) error {
+		if ground.CurrentStage() == ground.Outside {
+			if err := ensureUp(cmd.Context(), f); err != nil {
+				return err
+			}
+		}
+		return within(f, work)(cmd, args)
 	}
-	took, err := c.NodeUp(ctx, n)
-	if err != nil {
-		return nil, err
-	}
-	tell("compute node: "+n.Kind, took)
-	return c, nil
 }

@@ -42,6 +42,9 @@ const (
 // CurrentStage returns this process's stage.
 func CurrentStage() Stage { return Stage(os.Getenv(stageVar)) }
 
+// BrokerURL is where the cloud's RabbitMQ answers, inside.
+const BrokerURL = "amqp://openstack:cloud@127.0.0.1:5672/"
+
 // HostName is the name of the only host in there.
 const HostName = "node1"
 

@@ -43,9 +43,6 @@ func (c *Cloud) StartNode(ctx context.Context, n Node) error {
 // StopNode stops the compute node and waits for its end.
 func (c *Cloud) StopNode(n Node) { c.processes.stop(n.Kind) }
 
-// NodePID returns the compute node's process number, 0 when it does not run.
-func (c *Cloud) NodePID(n Node) int { return c.processes.pid(n.Kind) }
-
 // WaitNode waits until Nova can place guests on the node: its service is up, and
 // the scheduler knows its host. It fails at once when the node ends.
 func (c *Cloud) WaitNode(ctx context.Context, n Node) error {

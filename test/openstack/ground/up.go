@@ -68,6 +68,10 @@ func Up(ctx context.Context, report func(part string, took time.Duration)) (*Clo
 			}
 			return c.processes.start(ctx, libvirtd)
 		}},
+		// Asked for the first time, libvirt runs every QEMU there is.
+		{"capabilities", []string{"libvirt"}, func(ctx context.Context) error {
+			return run(ctx, "capabilities", "virsh", "--connect", "qemu:///system", "capabilities")
+		}},
 		{"guest image", nil, buildGuest},
 		{"image", []string{"glance", "catalogue", "guest image"}, seedImage},
 		{"network", []string{"neutron dhcp agent", "neutron bridge agent"}, seedNetwork},

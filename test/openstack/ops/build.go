@@ -20,15 +20,14 @@ func (s *Session) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.wait(ctx, id, active)
+	v, err := s.Wait(ctx, id, api.Active())
 	if err != nil {
 		return err
 	}
 	if v.Hypervisor == "" || len(v.Addresses) == 0 {
 		return fmt.Errorf("no hypervisor or no addresses: %+v", v)
 	}
-	s.ports, err = s.portsOf(ctx, id)
-	return err
+	return nil
 }
 
 func (s *Session) guestSeesFlavorDisk(ctx context.Context) error {
@@ -36,7 +35,7 @@ func (s *Session) guestSeesFlavorDisk(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.sees(ctx, id, `guest: disk vda bytes=1073741824`)
+	return s.Sees(ctx, id, `guest: disk vda bytes=1073741824`)
 }
 
 func (s *Session) guestHasNetwork(ctx context.Context) error {
@@ -44,7 +43,7 @@ func (s *Session) guestHasNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.sees(ctx, id, `guest: nic eth0 mac=\S+ ip=`+address)
+	return s.Sees(ctx, id, `guest: nic eth0 mac=\S+ ip=`+address)
 }
 
 func (s *Session) guestReadsConfigDrive(ctx context.Context) error {
@@ -53,27 +52,24 @@ func (s *Session) guestReadsConfigDrive(ctx context.Context) error {
 		return err
 	}
 	// The sum is that of the user data in guest.
-	return s.sees(ctx, id, `guest: config-drive uuid=`+id, `guest: user-data 46bbbe8aa98cc0714426e948474eaaf4`)
+	return s.Sees(ctx, id, `guest: config-drive uuid=`+id, `guest: user-data 46bbbe8aa98cc0714426e948474eaaf4`)
 }
 
 func (s *Session) buildTwoNICs(ctx context.Context) error {
-	nic := map[string]any{"uuid": s.network}
-	return s.withGuest(ctx, "two-nics", options{"networks": []any{nic, nic}}, func(v server) error {
-		return s.sees(ctx, v.ID, `guest: nic eth0 mac=\S+ ip=`+address, `guest: nic eth1 mac=\S+ ip=`+address)
+	nic := map[string]any{"uuid": s.Network}
+	return s.With(ctx, "two-nics", api.Options{"networks": []any{nic, nic}}, func(v api.Server) error {
+		return s.Sees(ctx, v.ID, `guest: nic eth0 mac=\S+ ip=`+address, `guest: nic eth1 mac=\S+ ip=`+address)
 	})
 }
 
 func (s *Session) twoGuestsTalk(ctx context.Context) error {
-	return s.withGuest(ctx, "talk-a", nil, func(a server) error {
-		if err := s.sees(ctx, a.ID, `guest: ready`); err != nil {
+	return s.With(ctx, "talk-a", nil, func(a api.Server) error {
+		if err := s.Sees(ctx, a.ID, `guest: ready`); err != nil {
 			return err
 		}
-		var peer string
-		for _, addresses := range a.Addresses {
-			peer = addresses[0].Addr
-		}
-		return s.withGuest(ctx, "talk-b", options{"user_data": userData("#ping " + peer + "\n")}, func(b server) error {
-			said, err := s.console(ctx, b.ID, `guest: ping \S+ (ok|failed)`)
+		peer := a.Address()
+		return s.With(ctx, "talk-b", api.Options{"user_data": api.UserData("#ping " + peer + "\n")}, func(b api.Server) error {
+			said, err := s.Console(ctx, b.ID, `guest: ping \S+ (ok|failed)`)
 			if err == nil && said != "ok" {
 				err = fmt.Errorf("ping of %s %s", peer, said)
 			}
@@ -83,9 +79,9 @@ func (s *Session) twoGuestsTalk(ctx context.Context) error {
 }
 
 func (s *Session) buildSwapEphemeral(ctx context.Context) error {
-	return s.withFlavor(ctx, options{"ram": 192, "vcpus": 1, "disk": 1, "swap": 64, "OS-FLV-EXT-DATA:ephemeral": 1}, func(flavor string) error {
-		return s.withGuest(ctx, "disks", options{"flavorRef": flavor}, func(v server) error {
-			return s.sees(ctx, v.ID, `guest: disk vdb bytes=1073741824`, `guest: disk vdc bytes=67108864`)
+	return s.withFlavor(ctx, api.Options{"ram": 192, "vcpus": 1, "disk": 1, "swap": 64, "OS-FLV-EXT-DATA:ephemeral": 1}, func(flavor string) error {
+		return s.With(ctx, "disks", api.Options{"flavorRef": flavor}, func(v api.Server) error {
+			return s.Sees(ctx, v.ID, `guest: disk vdb bytes=1073741824`, `guest: disk vdc bytes=67108864`)
 		})
 	})
 }
@@ -93,7 +89,7 @@ func (s *Session) buildSwapEphemeral(ctx context.Context) error {
 func (s *Session) buildParallel(ctx context.Context) error {
 	var ids []string
 	for i := range 5 {
-		id, err := s.request(ctx, fmt.Sprintf("parallel-%d", i), nil)
+		id, err := s.Request(ctx, fmt.Sprintf("parallel-%d", i), nil)
 		if err != nil {
 			return err
 		}
@@ -101,18 +97,18 @@ func (s *Session) buildParallel(ctx context.Context) error {
 	}
 	var errs []error
 	for _, id := range ids {
-		_, err := s.wait(ctx, id, active)
+		_, err := s.Wait(ctx, id, api.Active())
 		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, s.drop(ctx, ids...))...)
+	return errors.Join(append(errs, s.Drop(ctx, ids...))...)
 }
 
 func (s *Session) deleteWhileBuilding(ctx context.Context) error {
-	id, err := s.request(ctx, "quick", nil)
+	id, err := s.Request(ctx, "quick", nil)
 	if err != nil {
 		return err
 	}
-	if err := s.drop(ctx, id); err != nil {
+	if err := s.Drop(ctx, id); err != nil {
 		return err
 	}
 	return s.leavesNothing(ctx, id, nil)
@@ -130,25 +126,25 @@ func (s *Session) imageLargerThanFlavor(ctx context.Context) error {
 	}
 	defer func() { _ = file.Close() }()
 	var image struct{ ID string }
-	err = s.api.Post(ctx, api.Image+"/images", map[string]any{"name": "large", "disk_format": "qcow2", "container_format": "bare"}, &image)
+	err = s.Post(ctx, api.Image+"/images", map[string]any{"name": "large", "disk_format": "qcow2", "container_format": "bare"}, &image)
 	if err != nil {
 		return err
 	}
-	if err := s.api.Upload(ctx, image.ID, file); err != nil {
+	if err := s.Upload(ctx, image.ID, file); err != nil {
 		return err
 	}
-	id, err := s.request(ctx, "large", options{"imageRef": image.ID})
+	id, err := s.Request(ctx, "large", api.Options{"imageRef": image.ID})
 	if err != nil {
 		return err
 	}
-	v, err := s.wait(ctx, id, state{status: "ERROR"})
+	v, err := s.Wait(ctx, id, api.State{Status: "ERROR"})
 	if err != nil {
 		return err
 	}
 	if v.Fault.Message == "" {
 		err = errors.New("the fault has no message")
 	}
-	return errors.Join(err, s.drop(ctx, id), s.api.Delete(ctx, api.Image+"/images/"+image.ID), s.leavesNothing(ctx, id, nil))
+	return errors.Join(err, s.Drop(ctx, id), s.Delete(ctx, api.Image+"/images/"+image.ID), s.leavesNothing(ctx, id, nil))
 }
 
 func (s *Session) delete(ctx context.Context) error {
@@ -156,7 +152,7 @@ func (s *Session) delete(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.drop(ctx, id); err != nil {
+	if err := s.Drop(ctx, id); err != nil {
 		return err
 	}
 	domains, err := virsh(ctx, "list", "--all", "--uuid")
@@ -177,18 +173,18 @@ func (s *Session) deleteLeavesNothing(ctx context.Context) error {
 }
 
 // withFlavor makes a flavor for one operation.
-func (s *Session) withFlavor(ctx context.Context, o options, use func(id string) error) error {
+func (s *Session) withFlavor(ctx context.Context, o api.Options, use func(id string) error) error {
 	id, err := s.addFlavor(ctx, o)
 	if err != nil {
 		return err
 	}
-	return errors.Join(use(id), s.api.Delete(ctx, api.Compute+"/flavors/"+id))
+	return errors.Join(use(id), s.Delete(ctx, api.Compute+"/flavors/"+id))
 }
 
-func (s *Session) addFlavor(ctx context.Context, o options) (string, error) {
-	s.names++
-	o["name"] = fmt.Sprintf("ops-%d-%d", time.Now().Unix(), s.names)
+func (s *Session) addFlavor(ctx context.Context, o api.Options) (string, error) {
+	s.flavors++
+	o["name"] = fmt.Sprintf("ops-%d-%d", time.Now().Unix(), s.flavors)
 	var out struct{ Flavor struct{ ID string } }
-	err := s.api.Post(ctx, api.Compute+"/flavors", map[string]any{"flavor": o}, &out)
+	err := s.Post(ctx, api.Compute+"/flavors", map[string]any{"flavor": o}, &out)
 	return out.Flavor.ID, err
 }

@@ -29,10 +29,10 @@ func (s *Session) consoleLogTail(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.sees(ctx, id, `guest: ready`); err != nil {
+	if err := s.Sees(ctx, id, `guest: ready`); err != nil {
 		return err
 	}
-	text, err := s.consoleText(ctx, id, map[string]any{"length": 3})
+	text, err := s.ConsoleText(ctx, id, 3)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (s *Session) vncConsole(ctx context.Context) error {
 	var made struct {
 		Console struct{ URL string } `json:"remote_console"`
 	}
-	err = s.api.Post(ctx, serverURL(id)+"/remote-consoles",
+	err = s.Post(ctx, api.ServerURL(id)+"/remote-consoles",
 		map[string]any{"remote_console": map[string]any{"protocol": "vnc", "type": "novnc"}}, &made)
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func (s *Session) diagnostics(ctx context.Context) error {
 		Disks []any `json:"disk_details"`
 		CPUs  []any `json:"cpu_details"`
 	}
-	if err := s.api.Get(ctx, serverURL(id)+"/diagnostics", &d); err != nil {
+	if err := s.Get(ctx, api.ServerURL(id)+"/diagnostics", &d); err != nil {
 		return err
 	}
 	if d.State != "running" || len(d.NICs) != 1 || len(d.Disks) == 0 || len(d.CPUs) != 1 {
@@ -143,7 +143,7 @@ func (s *Session) actionsRecorded(ctx context.Context) error {
 			Request string `json:"request_id"`
 		} `json:"instanceActions"`
 	}
-	if err := s.api.Get(ctx, serverURL(id)+"/os-instance-actions", &list); err != nil {
+	if err := s.Get(ctx, api.ServerURL(id)+"/os-instance-actions", &list); err != nil {
 		return err
 	}
 	for _, a := range list.Actions {
@@ -159,7 +159,7 @@ func (s *Session) eventSucceeded(ctx context.Context, id, request, name string) 
 	var detail struct {
 		Action struct{ Events []event } `json:"instanceAction"`
 	}
-	if err := s.api.Get(ctx, serverURL(id)+"/os-instance-actions/"+request, &detail); err != nil {
+	if err := s.Get(ctx, api.ServerURL(id)+"/os-instance-actions/"+request, &detail); err != nil {
 		return err
 	}
 	if !slices.Contains(detail.Action.Events, event{name, "Success"}) {
@@ -177,7 +177,7 @@ func (s *Session) hypervisorDetails(ctx context.Context) error {
 			Service struct{ Host string }
 		}
 	}
-	if err := s.api.Get(ctx, api.Compute+"/os-hypervisors/detail", &found); err != nil {
+	if err := s.Get(ctx, api.Compute+"/os-hypervisors/detail", &found); err != nil {
 		return err
 	}
 	if len(found.Hypervisors) != 1 {

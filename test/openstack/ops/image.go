@@ -17,19 +17,19 @@ func (s *Session) snapshot(ctx context.Context) error {
 	var made struct {
 		Image string `json:"image_id"`
 	}
-	if err := s.act(ctx, id, "createImage", map[string]any{"name": "ops-snapshot"}, &made); err != nil {
+	if err := s.Act(ctx, id, "createImage", map[string]any{"name": "ops-snapshot"}, &made); err != nil {
 		return err
 	}
-	if _, err := s.wait(ctx, id, active); err != nil {
+	if _, err := s.Wait(ctx, id, api.Active()); err != nil {
 		return err
 	}
 	s.snapped = made.Image
-	return until(ctx, 30*time.Second, func(ctx context.Context) (bool, error) {
+	return api.Until(ctx, 30*time.Second, func(ctx context.Context) (bool, error) {
 		var image struct {
 			Status string
 			Size   int64
 		}
-		if err := s.api.Get(ctx, api.Image+"/images/"+made.Image, &image); err != nil {
+		if err := s.Get(ctx, api.Image+"/images/"+made.Image, &image); err != nil {
 			return true, err
 		}
 		if image.Status != "active" {
@@ -47,23 +47,23 @@ func (s *Session) bootFromSnapshot(ctx context.Context) error {
 	if image == "" {
 		return errors.New("snapshot did not run before")
 	}
-	err := s.withGuest(ctx, "from-snapshot", options{"imageRef": image}, func(v server) error {
-		return s.sees(ctx, v.ID, `guest: ready`)
+	err := s.With(ctx, "from-snapshot", api.Options{"imageRef": image}, func(v api.Server) error {
+		return s.Sees(ctx, v.ID, `guest: ready`)
 	})
-	return errors.Join(err, s.api.Delete(ctx, api.Image+"/images/"+image))
+	return errors.Join(err, s.Delete(ctx, api.Image+"/images/"+image))
 }
 
 func (s *Session) rescue(ctx context.Context) error {
-	return s.change(ctx, "rescue", map[string]any{"rescue_image_ref": s.image}, state{status: "RESCUE"})
+	return s.change(ctx, "rescue", map[string]any{"rescue_image_ref": s.Image}, api.State{Status: "RESCUE"})
 }
 
 func (s *Session) unrescue(ctx context.Context) error {
-	return s.change(ctx, "unrescue", nil, active)
+	return s.change(ctx, "unrescue", nil, api.Active())
 }
 
 func (s *Session) rebuild(ctx context.Context) error {
-	if err := s.change(ctx, "rebuild", map[string]any{"imageRef": s.image}, active); err != nil {
+	if err := s.change(ctx, "rebuild", map[string]any{"imageRef": s.Image}, api.Active()); err != nil {
 		return err
 	}
-	return s.sees(ctx, s.server, `guest: ready`)
+	return s.Sees(ctx, s.server, `guest: ready`)
 }

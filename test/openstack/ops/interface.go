@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"bolide/test/openstack/api"
 )
 
 func (s *Session) attachInterface(ctx context.Context) error {
@@ -17,8 +19,8 @@ func (s *Session) attachInterface(ctx context.Context) error {
 			Port string `json:"port_id"`
 		} `json:"interfaceAttachment"`
 	}
-	err = s.api.Post(ctx, serverURL(id)+"/os-interface",
-		map[string]any{"interfaceAttachment": map[string]any{"net_id": s.network}}, &made)
+	err = s.Post(ctx, api.ServerURL(id)+"/os-interface",
+		map[string]any{"interfaceAttachment": map[string]any{"net_id": s.Network}}, &made)
 	if err != nil {
 		return err
 	}
@@ -38,10 +40,10 @@ func (s *Session) detachInterface(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.api.Delete(ctx, serverURL(id)+"/os-interface/"+s.port); err != nil {
+	if err := s.Delete(ctx, api.ServerURL(id)+"/os-interface/"+s.port); err != nil {
 		return err
 	}
-	return until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+	return api.Until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
 		n, err := s.interfaces(ctx, id)
 		if err != nil || n == 1 {
 			return true, err
@@ -54,6 +56,6 @@ func (s *Session) interfaces(ctx context.Context, id string) (int, error) {
 	var found struct {
 		Attachments []any `json:"interfaceAttachments"`
 	}
-	err := s.api.Get(ctx, serverURL(id)+"/os-interface", &found)
+	err := s.Get(ctx, api.ServerURL(id)+"/os-interface", &found)
 	return len(found.Attachments), err
 }

@@ -31,7 +31,7 @@ func virsh(ctx context.Context, args ...string) (string, error) {
 // portsOf returns the IDs of a guest's ports.
 func (s *Session) portsOf(ctx context.Context, id string) ([]string, error) {
 	var found struct{ Ports []struct{ ID string } }
-	if err := s.api.Get(ctx, api.Network+"/ports?device_id="+id, &found); err != nil {
+	if err := s.Get(ctx, api.Network+"/ports?device_id="+id, &found); err != nil {
 		return nil, err
 	}
 	var ids []string
@@ -77,7 +77,7 @@ func (s *Session) leavesNothing(ctx context.Context, id string, ports []string) 
 		},
 		func(ctx context.Context) error {
 			var found struct{ Allocations map[string]any }
-			err := s.api.Get(ctx, api.Placement+"/allocations/"+id, &found)
+			err := s.Get(ctx, api.Placement+"/allocations/"+id, &found)
 			if err == nil && len(found.Allocations) > 0 {
 				err = fmt.Errorf("allocations are left: %v", found.Allocations)
 			}
@@ -85,7 +85,7 @@ func (s *Session) leavesNothing(ctx context.Context, id string, ports []string) 
 		},
 	}
 	for _, check := range checks {
-		err := until(ctx, 10*time.Second, func(ctx context.Context) (bool, error) {
+		err := api.Until(ctx, 10*time.Second, func(ctx context.Context) (bool, error) {
 			err := check(ctx)
 			return err == nil, err
 		})

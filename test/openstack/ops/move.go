@@ -3,43 +3,46 @@ package ops
 import (
 	"context"
 	"time"
+
+	"bolide/test/openstack/api"
 )
 
-var resized = state{"VERIFY_RESIZE", running}
+// resized is the state of a guest whose owner has yet to confirm.
+func resized() api.State { return api.State{Status: "VERIFY_RESIZE", Power: api.Running} }
 
 func (s *Session) resize(ctx context.Context) error {
-	flavor, err := s.addFlavor(ctx, options{"ram": 256, "vcpus": 2, "disk": 2})
+	flavor, err := s.addFlavor(ctx, api.Options{"ram": 256, "vcpus": 2, "disk": 2})
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, "resize", map[string]any{"flavorRef": flavor}, resized)
+	return s.change(ctx, "resize", map[string]any{"flavorRef": flavor}, resized())
 }
 
 func (s *Session) confirmResize(ctx context.Context) error {
-	if err := s.change(ctx, "confirmResize", nil, active); err != nil {
+	if err := s.change(ctx, "confirmResize", nil, api.Active()); err != nil {
 		return err
 	}
-	return s.sees(ctx, s.server, `guest: cpus=2`, `guest: disk vda bytes=2147483648`)
+	return s.Sees(ctx, s.server, `guest: cpus=2`, `guest: disk vda bytes=2147483648`)
 }
 
 func (s *Session) resizeBackAndRevert(ctx context.Context) error {
-	return s.withFlavor(ctx, options{"ram": 320, "vcpus": 1, "disk": 2}, func(flavor string) error {
-		if err := s.change(ctx, "resize", map[string]any{"flavorRef": flavor}, resized); err != nil {
+	return s.withFlavor(ctx, api.Options{"ram": 320, "vcpus": 1, "disk": 2}, func(flavor string) error {
+		if err := s.change(ctx, "resize", map[string]any{"flavorRef": flavor}, resized()); err != nil {
 			return err
 		}
-		return s.change(ctx, "revertResize", nil, active)
+		return s.change(ctx, "revertResize", nil, api.Active())
 	})
 }
 
 func (s *Session) shelve(ctx context.Context) error {
-	return s.change(ctx, "shelve", nil, state{"SHELVED_OFFLOADED", shutdown})
+	return s.change(ctx, "shelve", nil, api.State{Status: "SHELVED_OFFLOADED", Power: api.Shutdown})
 }
 
 func (s *Session) unshelve(ctx context.Context) error {
-	if err := s.change(ctx, "unshelve", nil, active); err != nil {
+	if err := s.change(ctx, "unshelve", nil, api.Active()); err != nil {
 		return err
 	}
-	return s.sees(ctx, s.server, `guest: ready`)
+	return s.Sees(ctx, s.server, `guest: ready`)
 }
 
 // setAdminPassword: there is no agent in the guest, so that Nova's API must
@@ -49,12 +52,12 @@ func (s *Session) setAdminPassword(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.act(ctx, id, "changePassword", map[string]any{"adminPass": "secret"}, nil); err != nil && !refused(err) {
+	if err := s.Act(ctx, id, "changePassword", map[string]any{"adminPass": "secret"}, nil); err != nil && !refused(err) {
 		return err
 	}
 	// The refusal may come before the task is reset.
-	return until(ctx, 20*time.Second, func(ctx context.Context) (bool, error) {
-		_, err := s.wait(ctx, id, active)
+	return api.Until(ctx, 20*time.Second, func(ctx context.Context) (bool, error) {
+		_, err := s.Wait(ctx, id, api.Active())
 		return err == nil, err
 	})
 }

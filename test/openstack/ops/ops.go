@@ -102,10 +102,11 @@ func Select(n ground.Node, names []string) ([]Op, error) {
 // Run runs the operations, prints a line for each and a sum, and returns how
 // many failed. When one fails, the rest still runs.
 func Run(ctx context.Context, out io.Writer, chosen []Op) (failed int, err error) {
-	s, err := newSession(ctx)
+	servers, err := api.NewServers(ctx, ground.ImageName, ground.FlavorName, ground.NetworkName)
 	if err != nil {
 		return 0, err
 	}
+	s := &Session{Servers: servers}
 	passed := 0
 	for _, op := range chosen {
 		start := time.Now()
@@ -134,51 +135,47 @@ func (s *Session) one(ctx context.Context, op Op) error {
 
 // Session is one run: what the operations share.
 type Session struct {
-	api     *api.Client
-	image   string // IDs of what every guest is made of
-	flavor  string
-	network string
+	*api.Servers
 
-	server  string // the guest most operations act on; "" when there is none
-	ports   []string
-	snapped string // the image that snapshot left for boot_from_snapshot
-	port    string // the port that attach_interface left for detach_interface
-	names   int    // flavors made so far, for their names
+	server  string   // the guest most operations act on; "" when there is none
+	broken  error    // why there is none: tried once, lest every operation waits for it
+	ports   []string // its ports, for when it is gone
+	snapped string   // the image that snapshot left for boot_from_snapshot
+	port    string   // the port that attach_interface left for detach_interface
+	flavors int      // made so far, for their names
 }
 
-func newSession(ctx context.Context) (*Session, error) {
-	c, err := api.Connect(ctx)
+// guest returns the guest that most operations act on, and boots it if there is
+// none.
+func (s *Session) guest(ctx context.Context) (string, error) {
+	if s.broken != nil {
+		return "", fmt.Errorf("no guest to act on: %w", s.broken)
+	}
+	if s.server != "" {
+		return s.server, nil
+	}
+	v, err := s.Boot(ctx, "ops", api.Options{
+		"user_data": api.UserData("#!/bin/sh\necho hi\n"),
+		"metadata":  map[string]any{"k": "v"},
+	})
 	if err != nil {
-		return nil, err
-	}
-	s := &Session{api: c}
-	for _, find := range []struct {
-		url, kind, name string
-		into            *string
-	}{
-		{api.Image + "/images", "images", ground.ImageName, &s.image},
-		{api.Compute + "/flavors", "flavors", ground.FlavorName, &s.flavor},
-		{api.Network + "/networks", "networks", ground.NetworkName, &s.network},
-	} {
-		if *find.into, err = s.byName(ctx, find.url, find.kind, find.name); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
-}
-
-func (s *Session) byName(ctx context.Context, url, kind, name string) (string, error) {
-	var found map[string]any
-	if err := s.api.Get(ctx, url, &found); err != nil {
+		s.broken = err
 		return "", err
 	}
-	list, _ := found[kind].([]any)
-	for _, item := range list {
-		fields, _ := item.(map[string]any)
-		if fields["name"] == name {
-			id, _ := fields["id"].(string)
-			return id, nil
-		}
+	s.server = v.ID
+	s.ports, err = s.portsOf(ctx, v.ID)
+	return v.ID, err
+}
+
+// change asks for an action on the guest and waits for the state it leads to.
+func (s *Session) change(ctx context.Context, action string, arg any, want api.State) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
 	}
-	return "", fmt.Errorf("the cloud has no %s named %s", kind, name)
+	if err := s.Act(ctx, id, action, arg, nil); err != nil {
+		return err
+	}
+	_, err = s.Wait(ctx, id, want)
+	return err
 }

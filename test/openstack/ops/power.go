@@ -3,22 +3,24 @@ package ops
 import (
 	"context"
 	"fmt"
+
+	"bolide/test/openstack/api"
 )
 
 func (s *Session) pause(ctx context.Context) error {
-	return s.change(ctx, "pause", nil, state{"PAUSED", paused})
+	return s.change(ctx, "pause", nil, api.State{Status: "PAUSED", Power: api.Paused})
 }
 
 func (s *Session) unpause(ctx context.Context) error {
-	return s.change(ctx, "unpause", nil, active)
+	return s.change(ctx, "unpause", nil, api.Active())
 }
 
 func (s *Session) suspend(ctx context.Context) error {
-	return s.change(ctx, "suspend", nil, state{"SUSPENDED", suspended})
+	return s.change(ctx, "suspend", nil, api.State{Status: "SUSPENDED", Power: api.Shutdown})
 }
 
 func (s *Session) resume(ctx context.Context) error {
-	return s.change(ctx, "resume", nil, active)
+	return s.change(ctx, "resume", nil, api.Active())
 }
 
 // rebootSoft waits for a guest that can hear the power button before it asks.
@@ -26,22 +28,22 @@ func (s *Session) rebootSoft(ctx context.Context) error {
 	if err := s.listening(ctx); err != nil {
 		return err
 	}
-	return s.change(ctx, "reboot", map[string]any{"type": "SOFT"}, active)
+	return s.change(ctx, "reboot", map[string]any{"type": "SOFT"}, api.Active())
 }
 
 func (s *Session) rebootHard(ctx context.Context) error {
-	return s.change(ctx, "reboot", map[string]any{"type": "HARD"}, active)
+	return s.change(ctx, "reboot", map[string]any{"type": "HARD"}, api.Active())
 }
 
 func (s *Session) stop(ctx context.Context) error {
 	if err := s.listening(ctx); err != nil {
 		return err
 	}
-	return s.change(ctx, "os-stop", nil, state{"SHUTOFF", shutdown})
+	return s.change(ctx, "os-stop", nil, api.State{Status: "SHUTOFF", Power: api.Shutdown})
 }
 
 func (s *Session) start(ctx context.Context) error {
-	return s.change(ctx, "os-start", nil, active)
+	return s.change(ctx, "os-start", nil, api.Active())
 }
 
 // listening waits until the guest has booted so far that it powers off when
@@ -51,12 +53,12 @@ func (s *Session) listening(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.sees(ctx, id, `guest: tick \d+`)
+	return s.Sees(ctx, id, `guest: tick \d+`)
 }
 
 func (s *Session) lockUnlock(ctx context.Context) error {
 	for _, action := range []string{"lock", "unlock"} {
-		if err := s.change(ctx, action, nil, active); err != nil {
+		if err := s.change(ctx, action, nil, api.Active()); err != nil {
 			return fmt.Errorf("%s: %w", action, err)
 		}
 	}

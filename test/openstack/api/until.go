@@ -1,0 +1,33 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// poll is how often a wait asks again. It bounds how exactly waits can be timed.
+const poll = 100 * time.Millisecond
+
+// Until asks check again and again until it is done, and returns its error then.
+// A check that is not done says in its error what is missing; when limit has
+// passed, or ctx ends, that is the error of the whole wait.
+func Until(ctx context.Context, limit time.Duration, check func(context.Context) (done bool, err error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var missing error
+	for {
+		done, err := check(ctx)
+		if done {
+			return err
+		}
+		if ctx.Err() == nil {
+			missing = err // and not that the deadline cut the question short
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("gave up after %s: %w", limit, missing)
+		case <-time.After(poll):
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"bolide/test/openstack/ops"
+)
+
+func testCommand(f *flags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "test [OPERATION...]",
+		Short: "Bring a cloud up, drive the operations through Nova's API, take it down",
+		Long: `Brings a cloud up, drives the operations through Nova's API (all that the
+node is expected to pass, or those named), prints a line for each and
+'N passed, N failed', and takes the cloud down again.`,
+		RunE: fresh(f, func(cmd *cobra.Command, names []string) error {
+			if _, err := ops.Select(f.chosenNode(), names); err != nil {
+				return err
+			}
+			if _, err := bringUp(cmd.Context(), f.chosenNode()); err != nil {
+				return err
+			}
+			return drive(f)(cmd, names)
+		}),
+	}
+}
+
+func opsCommand(f *flags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "ops [OPERATION...]",
+		Short: "Drive the operations in the cloud that is up",
+		RunE:  within(f, drive(f)),
+	}
+}
+
+func drive(f *flags) command {
+	return func(cmd *cobra.Command, names []string) error {
+		node := f.chosenNode()
+		chosen, err := ops.Select(node, names)
+		if err != nil {
+			return err
+		}
+		failed, err := ops.Run(cmd.Context(), os.Stdout, chosen)
+		if err == nil && failed > 0 {
+			err = fmt.Errorf("the node did not pass; what it said is in %s", f.workDir().Log(node.Kind))
+		}
+		return err
+	}
+}

@@ -109,11 +109,13 @@ func (c *Cache) obtain(ctx context.Context, f *flight, img Image, src Source, pa
 		return err
 	}
 	defer release()
-	done, err := c.copyLocal(ctx, f, img, part)
-	if err != nil || done {
-		return err
-	}
-	return c.fetch(ctx, f, img, src, part)
+	return disk.Background(func() error {
+		done, err := c.copyLocal(ctx, f, img, part)
+		if err != nil || done {
+			return err
+		}
+		return c.fetch(ctx, f, img, src, part)
+	})
 }
 
 // toRaw converts an accepted image. The result is looked at again: an image hidden in an image stays hidden as long

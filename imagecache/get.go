@@ -2,6 +2,7 @@ package imagecache
 
 import (
 	"context"
+	"os"
 	"sync"
 	"time"
 )
@@ -31,6 +32,13 @@ func (c *Cache) Get(ctx context.Context, img Image, src Source, p Progress) (*Ba
 	name := Name(img.ID)
 	work := func(ctx context.Context, f *flight) (record, error) { return c.ensureImage(ctx, f, name, img, src) }
 	return c.acquire(ctx, name, waiter{image: img.ID, limit: img.Limit, progress: p}, work)
+}
+
+// Cached reports whether the cache holds an image now, for an answer to "is there anything to fetch"; only Get keeps
+// it there.
+func (c *Cache) Cached(imageID string) bool {
+	st, err := os.Stat(c.path(Name(imageID)))
+	return err == nil && st.Mode().IsRegular()
 }
 
 // waiter is what one caller wants of a flight.

@@ -47,6 +47,9 @@ func TestGet(t *testing.T) {
 			c := newCache(t, t.TempDir(), func(o *Options) { o.ForceRaw = tc.force })
 			s := newStore()
 			img := tc.image(t, s)
+			if c.Cached(imageID) {
+				t.Error("cached before it was fetched")
+			}
 			for range 2 {
 				b, err := c.Get(context.Background(), img, s, nil)
 				if err != nil {
@@ -56,6 +59,9 @@ func TestGet(t *testing.T) {
 					t.Errorf("got %+v", b)
 				}
 				b.Release()
+			}
+			if !c.Cached(imageID) {
+				t.Error("not cached")
 			}
 			if got := s.opens(imageID); len(got) != 1 {
 				t.Errorf("downloaded %d times", len(got))

@@ -23,6 +23,8 @@ type SweepOptions struct {
 	Names []string
 	// Remove is remove_unused_base_images: without it a sweep only looks and keeps used files young.
 	Remove bool
+	// DryRun has what would be removed returned as removed, and left in place.
+	DryRun bool
 	// OriginalAge and ResizedAge are how long a file must have been unused
 	// (remove_unused_original_minimum_age_seconds, remove_unused_resized_minimum_age_seconds).
 	OriginalAge, ResizedAge time.Duration
@@ -42,36 +44,25 @@ func (c *Cache) Sweep(ctx context.Context, o SweepOptions) (kept, removed []Entr
 	epoch := c.epoch
 	c.mu.Unlock()
 
-	users, err := c.users(ctx, o.Instances)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, id := range o.Images {
-		users[Name(id)]++
-	}
-	for _, name := range o.Names {
-		users[name]++
-	}
-	list, err := c.scan(users)
+	list, err := c.survey(ctx, o)
 	if err != nil {
 		return nil, nil, err
 	}
 	total := int64(0)
-	for i, e := range list {
+	for _, e := range list {
 		total += e.Bytes
-		if e.Users > 0 {
-			c.touch(c.path(e.Name))
-			list[i].LastUse = c.opts.Now()
-		}
 	}
-	slices.SortFunc(list, func(a, b Entry) int { return a.LastUse.Compare(b.LastUse) })
 	for _, e := range list {
 		gone := false
-		if o.Remove && e.Users == 0 {
-			age := o.age(e)
-			if o.MaxBytes > 0 && total > o.MaxBytes {
-				age = 0
-			}
+		age := o.age(e)
+		if o.MaxBytes > 0 && total > o.MaxBytes {
+			age = 0
+		}
+		switch {
+		case e.Users > 0 || e.Pins > 0:
+		case o.DryRun:
+			gone = c.opts.Now().Sub(e.LastUse) >= age
+		case o.Remove:
 			if gone, err = c.removeUnused(e.Name, epoch, age); err != nil {
 				return nil, removed, err
 			}
@@ -85,6 +76,32 @@ func (c *Cache) Sweep(ctx context.Context, o SweepOptions) (kept, removed []Entr
 	}
 	slices.SortFunc(kept, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
 	return kept, removed, nil
+}
+
+// survey lists the cache, longest out of use first, and marks used what is.
+func (c *Cache) survey(ctx context.Context, o SweepOptions) ([]Entry, error) {
+	users, err := c.users(ctx, o.Instances)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range o.Images {
+		users[Name(id)]++
+	}
+	for _, name := range o.Names {
+		users[name]++
+	}
+	list, err := c.scan(users)
+	if err != nil {
+		return nil, err
+	}
+	for i, e := range list {
+		if e.Users > 0 && !o.DryRun {
+			c.touch(c.path(e.Name))
+			list[i].LastUse = c.opts.Now()
+		}
+	}
+	slices.SortFunc(list, func(a, b Entry) int { return a.LastUse.Compare(b.LastUse) })
+	return list, nil
 }
 
 func (o SweepOptions) age(e Entry) time.Duration {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-var races = flag.Int("races", 2000, "builds in the race against the ager")
+var races = flag.Int("races", 1000, "builds in the race against the ager")
 
 const (
 	day  = 24 * time.Hour
@@ -66,13 +66,19 @@ func TestSweep(t *testing.T) {
 	if _, removed, err := c.Sweep(context.Background(), o); err != nil || removed != nil {
 		t.Fatalf("a sweep that only looks: %v, %v", removed, err)
 	}
-	o.Remove = true
+	o.DryRun = true
+	_, would, err := c.Sweep(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.DryRun, o.Remove = false, true
 	kept, removed, err := c.Sweep(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantRemoved := []string{old, old + "_20", "swap_128", "ephemeral_2_40d1d2c"}
 	wantKept := []string{young, young + "_20", used, resizing, remote, pinned, "swap_64", "ephemeral_1_40d1d2c"}
+	same(t, "would be removed", would, wantRemoved)
 	same(t, "removed", removed, wantRemoved)
 	same(t, "kept", kept, wantKept)
 	for _, name := range wantRemoved {

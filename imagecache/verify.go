@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 
+	"bolide/imagecache/disk"
+
 	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sys/unix"
 )
@@ -97,7 +99,10 @@ func (c *Cache) addDigest(ctx context.Context, name string) error {
 	if rec.Format == "" {
 		return ErrUnverifiable
 	}
-	rec.Digest, err = digestData(ctx, f, rec.Size, func(int64) {})
+	err = disk.Background(func() (err error) {
+		rec.Digest, err = digestData(ctx, f, rec.Size, func(int64) {})
+		return err
+	})
 	if err != nil {
 		return err
 	}

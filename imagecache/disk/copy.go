@@ -50,7 +50,7 @@ func (t *Tool) Copy(ctx context.Context, c Copy) error {
 			return err
 		}
 		defer dst.Close()
-		if err := CopySparse(ctx, dst, src, st.Size()); err != nil {
+		if err := Background(func() error { return CopySparse(ctx, dst, src, st.Size()) }); err != nil {
 			return err
 		}
 		if size := max(c.Size, st.Size()); size > 0 {

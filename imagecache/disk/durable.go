@@ -13,9 +13,20 @@ const partSuffix = ".part"
 // Replace makes path through work: work is given the name of an empty file beside it, readable by all as QEMU's user
 // needs, and fills it. When work succeeds the data is synced before the name is given, and the name before Replace
 // returns; when it fails nothing is left.
-func Replace(path string, work func(part string) error) (err error) {
+func Replace(path string, work func(part string) error) error {
 	part := path + partSuffix
-	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := fill(part, work); err != nil {
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		return errors.Join(err, removeIfThere(part))
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// fill makes a new file, has work fill it and syncs it; on errors it is gone.
+func fill(part string, work func(part string) error) (err error) {
+	if err := removeIfThere(part); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
@@ -23,12 +34,12 @@ func Replace(path string, work func(part string) error) (err error) {
 		return err
 	}
 	defer func() {
-		if cerr := f.Close(); err == nil && cerr != nil {
-			err = cerr
-		}
 		if err != nil {
-			err = errors.Join(err, removeIfThere(part))
+			// The kernel lets go of a sandbox, and of the files it names, a moment after the tool: give the space
+			// back at once.
+			err = errors.Join(err, f.Truncate(0), removeIfThere(part))
 		}
+		err = errors.Join(err, f.Close())
 	}()
 	if err := work(part); err != nil {
 		return err
@@ -36,10 +47,7 @@ func Replace(path string, work func(part string) error) (err error) {
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", part, err)
 	}
-	if err := os.Rename(part, path); err != nil {
-		return err
-	}
-	return SyncDir(filepath.Dir(path))
+	return nil
 }
 
 // SyncDir makes the names in a directory durable.

@@ -32,9 +32,6 @@ const (
 		unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG |
 		unix.LANDLOCK_ACCESS_FS_MAKE_SOCK | unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK |
 		unix.LANDLOCK_ACCESS_FS_MAKE_SYM | unix.LANDLOCK_ACCESS_FS_REFER
-
-	ioprioIdle = 3 << 13 // IOPRIO_CLASS_IDLE
-	ioprioSelf = 1       // IOPRIO_WHO_PROCESS, 0 meaning the calling thread
 )
 
 // systemPaths is what a program needs of the system to start.
@@ -54,8 +51,7 @@ func findSandbox(o Options) sandbox {
 // anything else afterwards.
 func (s sandbox) enter(cmd *exec.Cmd, j job) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	// Best effort: a kernel without the call has no I/O classes to lower.
-	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioprioSelf, 0, ioprioIdle)
+	idle()
 	if !s.landlock {
 		return nil
 	}

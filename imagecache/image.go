@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"bolide/imagecache/disk"
 )
 
 // Image is what the image service says of an image.
@@ -68,16 +70,8 @@ func (e *ErrChecksum) Error() string {
 	return fmt.Sprintf("image %s: %s of its bytes is %s, the image service states %s", e.Image, e.Algo, e.Got, e.Want)
 }
 
-// ErrTooLarge reports an image larger than the disk meant for it. Sizes are in bytes.
-type ErrTooLarge struct {
-	Image               string // its ID
-	ImageSize, DiskSize int64
-}
-
-func (e *ErrTooLarge) Error() string {
-	return fmt.Sprintf("image %s has a virtual size of %d bytes, more than the disk of %d bytes",
-		e.Image, e.ImageSize, e.DiskSize)
-}
+// ErrTooLarge reports an image larger than the disk meant for it, with the image's ID and both sizes in bytes.
+type ErrTooLarge = disk.ErrTooLarge
 
 // ErrNoSpace reports that the file system of the cache cannot hold what an image needs. Sizes are in bytes.
 type ErrNoSpace struct {

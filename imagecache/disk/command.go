@@ -59,7 +59,7 @@ func (c command) check() error {
 	switch c.verb {
 	case "info", "check", "commit", "resize":
 		stated = []string{option("-f")}
-	case "create", "rebase":
+	case "rebase":
 		stated = []string{option("-f")}
 		if base := option("-b"); base != "" {
 			stated = append(stated, option("-F"))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strconv"
 )
 
 // Empty describes a new disk without content.
@@ -15,8 +14,11 @@ type Empty struct {
 
 // CreateEmpty makes a disk that reads as zeros. A disk of that name is an *ErrExists.
 func (t *Tool) CreateEmpty(ctx context.Context, e Empty) error {
-	if err := checkFormats(e.Format); err != nil {
-		return fmt.Errorf("create %s: %w", e.Path, err)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if e.Format != "raw" && e.Format != "qcow2" {
+		return fmt.Errorf("create %s: %w", e.Path, &ErrFormat{Format: e.Format})
 	}
 	if there, err := exists(e.Path); err != nil || there {
 		if err == nil {
@@ -31,13 +33,7 @@ func (t *Tool) CreateEmpty(ctx context.Context, e Empty) error {
 			}
 			return t.preallocate(part, e.Size)
 		}
-		_, err := t.qemuImg(ctx, command{
-			verb:   "create",
-			args:   []string{"-q", "-f", e.Format, part, strconv.FormatInt(e.Size, 10)},
-			writes: []string{part},
-			limits: t.opts.Inspect,
-		})
-		return err
+		return emptyQCOW2{size: e.Size}.write(part)
 	})
 	if err != nil {
 		return fmt.Errorf("create %s: %w", e.Path, err)

@@ -72,7 +72,8 @@ type ErrTooLarge struct {
 }
 
 func (e *ErrTooLarge) Error() string {
-	return fmt.Sprintf("image %s is %d bytes large, more than the disk of %d bytes", e.Image, e.ImageSize, e.DiskSize)
+	return fmt.Sprintf("image %s has a virtual size of %d bytes, more than the disk of %d bytes",
+		e.Image, e.ImageSize, e.DiskSize)
 }
 
 // ErrShrink reports a resize below the size a disk has.

@@ -352,3 +352,57 @@ func TestRecordFormat(t *testing.T) {
 		t.Errorf("recorded %q, %v", f, err)
 	}
 }
+
+func TestPreallocate(t *testing.T) {
+	tool := newTool(t, func(o *Options) { o.Preallocate = "space" })
+	ctx := context.Background()
+	base := rawFile(t, 1<<20, nil)
+	dir := t.TempDir()
+	overlay, empty, flat := filepath.Join(dir, "disk"), filepath.Join(dir, "disk.swap"), filepath.Join(dir, "flat")
+	err := errors.Join(
+		tool.CreateOverlay(ctx, Overlay{Path: overlay, Base: base, BaseFormat: "raw", Size: 4 << 20}),
+		tool.CreateEmpty(ctx, Empty{Path: empty, Format: "raw", Size: 4 << 20}),
+		tool.Copy(ctx, Copy{Src: base, Dst: flat, Size: 4 << 20}),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, format := range map[string]string{overlay: "qcow2", empty: "raw", flat: "raw"} {
+		if got := info(t, path, format); got.ActualSize < 4<<20 || got.VirtualSize != 4<<20 {
+			t.Errorf("%s takes %d bytes for %d", path, got.ActualSize, got.VirtualSize)
+		}
+	}
+}
+
+// TestSnapshotOfRawDiskWithForeignHeader is LP 1524274: the guest of a raw disk writes a qcow2 header that names a
+// file of the host, and takes a snapshot.
+func TestSnapshotOfRawDiskWithForeignHeader(t *testing.T) {
+	tool := newTool(t)
+	secret := rawFile(t, 1<<20, map[int64]string{0: "of the host"})
+	dir := t.TempDir()
+	disk, out := filepath.Join(dir, "disk"), filepath.Join(dir, "out")
+	qemu(t, "qemu-img", "create", "-q", "-f", "qcow2", "-b", secret, "-F", "raw", disk)
+	c := Convert{Src: disk, SrcFormat: "raw", Dst: out, DstFormat: "qcow2"}
+	if err := tool.Extract(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	qemu(t, "qemu-img", "compare", "-f", "raw", "-F", "qcow2", disk, out)
+}
+
+func TestChainRefused(t *testing.T) {
+	dir := t.TempDir()
+	one, two, bare := filepath.Join(dir, "one"), filepath.Join(dir, "two"), filepath.Join(dir, "bare")
+	data := filepath.Join(dir, "data")
+	qemu(t, "qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", two, "-F", "qcow2", one, "1M")
+	qemu(t, "qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", one, "-F", "qcow2", two, "1M")
+	qemu(t, "qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "one", "-F", "qcow2", bare, "1M")
+	qemu(t, "qemu-img", "create", "-q", "-f", "qcow2", "-o", "data_file="+filepath.Join(dir, "x"), data, "1M")
+	for name, path := range map[string]string{"circle": one, "relative name": bare, "data file": data, "nothing": dir + "/none"} {
+		if chain, err := Chain(path, "qcow2"); err == nil {
+			t.Errorf("%s: %v", name, chain)
+		}
+	}
+	if _, err := Chain(rawFile(t, 1<<20, nil), "qcow2"); err == nil {
+		t.Error("raw stated qcow2 is followed")
+	}
+}

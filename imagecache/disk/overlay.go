@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strconv"
 
 	"bolide/imagecache/format"
 
@@ -23,6 +22,9 @@ type Overlay struct {
 // returns nil when that very overlay exists, an *ErrExists when something else has its name, an *ErrTooLarge when the
 // base is larger than Size, and a *format.ErrUnsafe when the base is not what an overlay may rest on.
 func (t *Tool) CreateOverlay(ctx context.Context, o Overlay) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	base, err := inspectBase(o.Base, o.BaseFormat)
 	if err != nil {
 		return fmt.Errorf("overlay %s: %w", o.Path, err)
@@ -36,19 +38,12 @@ func (t *Tool) CreateOverlay(ctx context.Context, o Overlay) error {
 	if done, err := isOverlay(o); err != nil || done {
 		return err
 	}
-	args := []string{"-q", "-f", "qcow2", "-b", o.Base, "-F", o.BaseFormat}
-	if base.Format == format.QCOW2 {
-		args = append(args, "-o", "cluster_size="+strconv.FormatInt(base.ClusterSize, 10))
+	image := emptyQCOW2{size: o.Size, cluster: base.ClusterSize, backing: o.Base, backingFormat: o.BaseFormat}
+	if base.Format != format.QCOW2 {
+		image.cluster = 0
 	}
 	err = Replace(o.Path, func(part string) error {
-		_, err := t.qemuImg(ctx, command{
-			verb:   "create",
-			args:   append(args, part, strconv.FormatInt(o.Size, 10)),
-			reads:  []string{o.Base},
-			writes: []string{part},
-			limits: t.opts.Inspect,
-		})
-		if err != nil {
+		if err := image.write(part); err != nil {
 			return err
 		}
 		return t.preallocate(part, o.Size)

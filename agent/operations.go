@@ -6,6 +6,7 @@ var operations = []func(*Agent) operation{
 	opTerminate,
 	opStart,
 	opStop,
+	opReboot,
 	opPause,
 	opUnpause,
 	opSuspend,

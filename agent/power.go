@@ -135,7 +135,7 @@ type powerOffOptions struct {
 func (t *task) powerOff(ctx context.Context, o powerOffOptions) error {
 	if o.Clean {
 		if patience := t.shutdownPatience(); patience > 0 {
-			if err := t.askToShutDown(ctx, patience); err != nil {
+			if err := t.pressPower(ctx, pressOptions{Patience: patience, Again: t.cfg.Compute.ShutdownRetryInterval}); err != nil {
 				return err
 			}
 		}
@@ -143,14 +143,20 @@ func (t *task) powerOff(ctx context.Context, o powerOffOptions) error {
 	return t.stopGuest(ctx)
 }
 
-// askToShutDown presses the guest's power button until it is off or its time is over, whichever is first. It returns
-// an error only when libvirt cannot be asked or ctx ends.
-func (t *task) askToShutDown(ctx context.Context, patience time.Duration) error {
+// pressOptions says how patiently a guest is asked to shut down.
+type pressOptions struct {
+	Patience time.Duration // how long it gets
+	Again    time.Duration // how often the button is pressed
+}
+
+// pressPower presses the guest's power button until it is off or its time is over, whichever is first. It returns an
+// error only when libvirt cannot be asked or ctx ends.
+func (t *task) pressPower(ctx context.Context, o pressOptions) error {
 	events, leave := t.hypervisor.Subscribe()
 	defer leave()
-	over := time.NewTimer(patience)
+	over := time.NewTimer(o.Patience)
 	defer over.Stop()
-	again := time.NewTicker(t.cfg.Compute.ShutdownRetryInterval)
+	again := time.NewTicker(o.Again)
 	defer again.Stop()
 	for press := true; ; {
 		g, err := t.hypervisor.Guest(ctx, t.inst.UUID())
@@ -173,7 +179,7 @@ func (t *task) askToShutDown(ctx context.Context, patience time.Duration) error 
 			case <-again.C:
 				press, waiting = true, false
 			case <-over.C:
-				t.log.WithField("dur", patience.String()).Info("guest did not shut down in its time; switching it off")
+				t.log.WithField("dur", o.Patience.String()).Info("guest did not shut down in its time")
 				return nil
 			case <-ctx.Done():
 				return context.Cause(ctx)

@@ -29,6 +29,13 @@ const (
 	unpaused     change = "unpaused"
 	suspended    change = "suspended"
 	resumed      change = "resumed"
+
+	rebootPending     change = "reboot pending"
+	rebootStarted     change = "reboot started"
+	rebootPendingHard change = "hard reboot pending"
+	rebootStartedHard change = "hard reboot started"
+	rebooted          change = "rebooted"
+	rebootFailed      change = "reboot failed"
 )
 
 // keepTask in a rule leaves the task state as it is.
@@ -66,6 +73,13 @@ var transitions = map[change]rule{
 	unpaused:     {from: []nova.TaskState{nova.TaskUnpausing}, vm: []nova.VMState{nova.VMActive}},
 	suspended:    {from: []nova.TaskState{nova.TaskSuspending}, vm: []nova.VMState{nova.VMSuspended}},
 	resumed:      {from: []nova.TaskState{nova.TaskResuming}, vm: anyVM},
+
+	rebootPending:     {from: []nova.TaskState{nova.TaskRebooting, nova.TaskRebootPending, nova.TaskRebootStarted}, task: nova.TaskRebootPending},
+	rebootStarted:     {from: []nova.TaskState{nova.TaskRebootPending}, task: nova.TaskRebootStarted},
+	rebootPendingHard: {from: []nova.TaskState{nova.TaskRebootingHard, nova.TaskRebootPendingHard, nova.TaskRebootStartedHard}, task: nova.TaskRebootPendingHard},
+	rebootStartedHard: {from: []nova.TaskState{nova.TaskRebootPendingHard}, task: nova.TaskRebootStartedHard},
+	rebooted:          {vm: []nova.VMState{nova.VMActive, nova.VMRescued}},
+	rebootFailed:      {vm: []nova.VMState{nova.VMError}},
 }
 
 // move makes the change: it sets the states and whatever else set changes on the instance, and saves them in one

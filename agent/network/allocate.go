@@ -145,10 +145,11 @@ func (a *allocation) takePorts(ctx context.Context) error {
 	}
 	var f *facts
 	var others []cloud.Port
+	around := a.surroundings() // before the requests change
 	var g errgroup.Group
 	g.Go(func() error { return a.createPorts(ctx) })
 	g.Go(func() (err error) {
-		f, others, err = a.read(ctx)
+		f, others, err = a.read(ctx, around)
 		return err
 	})
 	if err := g.Wait(); err != nil {
@@ -163,17 +164,9 @@ func (a *allocation) takePorts(ctx context.Context) error {
 	return a.assemble(f, others)
 }
 
-// read gathers what there is to know around the new ports and around those that
-// the instance has already.
-func (a *allocation) read(ctx context.Context) (*facts, []cloud.Port, error) {
-	var others []cloud.Port
-	if len(a.Current) > 0 {
-		var err error
-		if others, err = a.instancePorts(ctx, a.id, a.InstanceUUID, a.ProjectID); err != nil {
-			return nil, nil, err
-		}
-	}
-	around := surroundingsOf(others)
+// surroundings are those of the requested ports.
+func (a *allocation) surroundings() surroundings {
+	var around surroundings
 	for _, r := range a.requests {
 		around.networkIDs = append(around.networkIDs, r.NetworkID)
 		if r.PortID != "" { // a new port has no floating address yet
@@ -183,7 +176,20 @@ func (a *allocation) read(ctx context.Context) (*facts, []cloud.Port, error) {
 			around.known = append(around.known, r.network)
 		}
 	}
-	f, err := a.gather(ctx, a.id, around)
+	return around
+}
+
+// read gathers what there is to know around the new ports and around those that
+// the instance has already, which it returns too.
+func (a *allocation) read(ctx context.Context, around surroundings) (*facts, []cloud.Port, error) {
+	var others []cloud.Port
+	if len(a.Current) > 0 {
+		var err error
+		if others, err = a.instancePorts(ctx, a.id, a.InstanceUUID, a.ProjectID); err != nil {
+			return nil, nil, err
+		}
+	}
+	f, err := a.gather(ctx, a.id, around.and(others))
 	return f, others, err
 }
 

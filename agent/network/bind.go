@@ -86,9 +86,10 @@ func (a *allocation) createBound(ctx context.Context, r *request, attributes clo
 // only.
 func shownToAdmin(n cloud.NetworkRecord) bool { return n.NetworkType != "" || len(n.Segments) > 0 }
 
-// bindPorts gives the ports to the instance on this host.
+// bindPorts gives the ports to the instance on this host. All of them are waited
+// for, as in createPorts.
 func (a *allocation) bindPorts(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	g.SetLimit(parallel)
 	for i := range a.requests {
 		g.Go(func() error { return a.bind(ctx, &a.requests[i]) })

@@ -20,7 +20,7 @@ type facts struct {
 	floating []cloud.FloatingIP
 }
 
-// surroundings says what to gather.
+// surroundings are what to gather.
 type surroundings struct {
 	networkIDs []string
 	// known networks, as shown to an administrator, need no reading.
@@ -29,14 +29,13 @@ type surroundings struct {
 	portIDs []string
 }
 
-// surroundingsOf is all that surrounds these ports.
-func surroundingsOf(ports []cloud.Port) surroundings {
-	var v surroundings
+// and adds all that surrounds these ports.
+func (s surroundings) and(ports []cloud.Port) surroundings {
 	for _, p := range ports {
-		v.networkIDs = append(v.networkIDs, p.NetworkID)
-		v.portIDs = append(v.portIDs, p.ID)
+		s.networkIDs = append(s.networkIDs, p.NetworkID)
+		s.portIDs = append(s.portIDs, p.ID)
 	}
-	return v
+	return s
 }
 
 // gather reads networks with their subnets and DHCP servers, and the ports'

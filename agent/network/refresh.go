@@ -63,7 +63,7 @@ func (s *Service) refreshPort(ctx context.Context, id cloud.Identity, r RefreshR
 }
 
 func (s *Service) describePorts(ctx context.Context, id cloud.Identity, r RefreshRequest, ports []cloud.Port) (Info, error) {
-	f, err := s.gather(ctx, id, surroundingsOf(ports))
+	f, err := s.gather(ctx, id, surroundings{}.and(ports))
 	if err != nil {
 		return nil, err
 	}

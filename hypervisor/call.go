@@ -38,11 +38,7 @@ func bounded[T any](ctx context.Context, h *Host, c call, f func() (T, error), d
 		forget func() // set when the call is given up
 		done   = make(chan result, 1)
 	)
-	if err := h.begin(); err != nil {
-		return zero, err
-	}
-	go func() {
-		defer h.calls.Done()
+	err := h.spawn(func() {
 		value, err := f()
 		h.answered(err)
 		mu.Lock()
@@ -54,7 +50,10 @@ func bounded[T any](ctx context.Context, h *Host, c call, f func() (T, error), d
 				drop(value)
 			}
 		}
-	}()
+	})
+	if err != nil {
+		return zero, err
+	}
 	select {
 	case r := <-done:
 		return r.value, r.err
@@ -71,14 +70,14 @@ func bounded[T any](ctx context.Context, h *Host, c call, f func() (T, error), d
 	}
 }
 
-// begin counts a call's goroutine, unless Run is over and nobody would wait for it.
-func (h *Host) begin() error {
+// spawn runs f on a goroutine that Run waits for, unless Run is over.
+func (h *Host) spawn(f func()) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ended {
 		return fmt.Errorf("%w: closed", ErrUnavailable)
 	}
-	h.calls.Add(1)
+	h.calls.Go(f)
 	return nil
 }
 
@@ -100,33 +99,34 @@ func ask[T any](ctx context.Context, h *Host, c call, f func(*libvirt.Connect) (
 	started := time.Now()
 	ctx, cancel := h.limited(ctx, c)
 	defer cancel()
-	for again := true; ; again = false {
-		value, err := askOnce(ctx, h, c, f)
-		if err == nil {
-			return value, nil
-		}
-		err = newError(c, err, time.Since(started))
-		if !again || !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
-			var zero T
-			return zero, err
-		}
+	value, err := askOnce(ctx, h, c, f)
+	if isLost(err) {
+		value, err = askOnce(ctx, h, c, f)
 	}
+	if err != nil {
+		var zero T
+		return zero, newError(c, err, time.Since(started))
+	}
+	return value, nil
 }
 
 func askOnce[T any](ctx context.Context, h *Host, c call, f func(*libvirt.Connect) (T, error)) (T, error) {
 	var zero T
+	if err := h.hung.admit(ctx, ""); err != nil {
+		return zero, err
+	}
 	l, err := h.acquire(ctx)
 	if err != nil {
 		return zero, err
 	}
-	if err := h.hung.admit(ctx, ""); err != nil {
-		h.release(l)
-		return zero, err
-	}
-	return bounded(ctx, h, call{op: c.op, link: l}, func() (T, error) {
+	value, err := bounded(ctx, h, call{op: c.op, link: l}, func() (T, error) {
 		defer h.release(l)
 		return f(l.conn)
 	}, nil)
+	if isLost(err) {
+		h.leave(l) // or the next question would be put to it again
+	}
+	return value, err
 }
 
 // askGuest puts a question about one guest to libvirtd.

@@ -15,7 +15,7 @@ import (
 // describe writes the <cpu> of a host like this one, but with the given model and
 // features. It has only what Nova puts there: more would let libvirt find a model
 // that fits better, and other features.
-func (c CPU) describe(model string, features []string) string {
+func (c CPU) describe(model string, features []string) (string, error) {
 	x := libvirtxml.CapsHostCPU{Arch: c.Arch, Model: model, Vendor: c.Vendor}
 	if c.Sockets > 0 {
 		x.Topology = &libvirtxml.CapsHostCPUTopology{Sockets: c.Sockets, Cores: c.Cores, Threads: c.Threads}
@@ -24,15 +24,16 @@ func (c CPU) describe(model string, features []string) string {
 		x.FeatureFlags = append(x.FeatureFlags, libvirtxml.CapsHostCPUFeatureFlag{Name: f})
 	}
 	text, err := xml.Marshal(x)
-	if err != nil {
-		panic(err) // plain strings and numbers always marshal
-	}
-	return string(text)
+	return string(text), err
 }
 
-// expandFeatures returns all features of a CPU description, sorted, also those that
-// its model implies; nil where libvirt cannot tell.
-func (h *Host) expandFeatures(ctx context.Context, cpu string) ([]string, error) {
+// expandFeatures returns all features of a host with a CPU model and features,
+// sorted, also those that the model implies; nil where libvirt cannot tell.
+func (h *Host) expandFeatures(ctx context.Context, host CPU, model string, features []string) ([]string, error) {
+	cpu, err := host.describe(model, features)
+	if err != nil {
+		return nil, err
+	}
 	h.facts.mu.Lock()
 	known, ok := h.facts.expanded[cpu]
 	h.facts.mu.Unlock()
@@ -53,7 +54,7 @@ func (h *Host) expandFeatures(ctx context.Context, cpu string) ([]string, error)
 	if err := xml.Unmarshal([]byte(text), &x); err != nil {
 		return nil, fmt.Errorf("libvirt: read features of CPU: %w", err)
 	}
-	features := []string{}
+	features = []string{}
 	for _, f := range x.Features {
 		if f.Policy != "disable" {
 			features = append(features, f.Name)

@@ -110,6 +110,12 @@ func connectionLost(err libvirt.Error) bool {
 	return false
 }
 
+// isLost tells whether a call failed because its connection did.
+func isLost(err error) bool {
+	var lv libvirt.Error
+	return errors.As(err, &lv) && connectionLost(lv)
+}
+
 // isCode tells whether libvirt answered with one of the codes.
 func isCode(err error, codes ...libvirt.ErrorNumber) bool {
 	var lv libvirt.Error

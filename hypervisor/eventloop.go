@@ -3,6 +3,7 @@ package hypervisor
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"libvirt.org/go/libvirt"
 )
@@ -19,6 +20,9 @@ type eventLoop struct {
 	quit       chan struct{} // closed to end the goroutine
 	done       chan struct{} // closed when it has ended
 }
+
+// loopPause is how long the loop rests after a failure.
+const loopPause = 100 * time.Millisecond
 
 // use starts the event loop if it does not run. Connections must be opened after it
 // and closed before the function returned is called, which ends the loop with its
@@ -49,11 +53,8 @@ func (e *eventLoop) leave() {
 	}
 	close(e.quit)
 	// A timer that is due makes the loop come out of its poll.
-	timer, err := libvirt.EventAddTimeout(0, func(int) {})
+	_, _ = libvirt.EventAddTimeout(0, func(timer int) { _ = libvirt.EventRemoveTimeout(timer) })
 	<-e.done
-	if err == nil {
-		_ = libvirt.EventRemoveTimeout(timer) // it only woke the loop
-	}
 }
 
 // run turns the loop until quit is closed.
@@ -64,8 +65,13 @@ func run(quit <-chan struct{}, done chan<- struct{}) {
 		case <-quit:
 			return
 		default:
-			// It fails only when poll does, and then the next turn tries again.
-			_ = libvirt.EventRunDefaultImpl()
+		}
+		if err := libvirt.EventRunDefaultImpl(); err != nil { // poll failed, as without memory
+			select {
+			case <-quit:
+				return
+			case <-time.After(loopPause):
+			}
 		}
 	}
 }

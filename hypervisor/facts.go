@@ -34,7 +34,7 @@ type Facts struct {
 // once for each libvirtd that is met, however many callers wait; where libvirt does
 // not trust its own records of QEMU that takes seconds for each kind of machine.
 func (h *Host) Facts(ctx context.Context) (*Facts, error) {
-	return h.facts.get(ctx, h.gather)
+	return h.facts.get(ctx, h.spawn, h.gather)
 }
 
 // factStore keeps the facts and who waits for them. The zero value is empty.
@@ -52,27 +52,36 @@ type flight struct {
 	err   error
 }
 
-// get returns the facts, waiting for others who gather them already.
-func (s *factStore) get(ctx context.Context, gather func(context.Context) (*Facts, error)) (*Facts, error) {
-	s.mu.Lock()
-	if s.facts != nil {
-		defer s.mu.Unlock()
-		return s.facts, nil
-	}
-	f := s.flight
+// get returns the facts, waiting for others who gather them already; spawn runs the
+// gathering.
+func (s *factStore) get(ctx context.Context, spawn func(func()) error, gather func(context.Context) (*Facts, error)) (*Facts, error) {
+	facts, f, err := s.start(ctx, spawn, gather)
 	if f == nil {
-		f = &flight{done: make(chan struct{})}
-		s.flight = f
-		// It ends by itself: each of its calls is bounded, and the first failure ends it.
-		go s.fly(context.WithoutCancel(ctx), f, gather)
+		return facts, err
 	}
-	s.mu.Unlock()
 	select {
 	case <-f.done:
 		return f.facts, f.err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("libvirt: gather facts: %w", ctx.Err())
 	}
+}
+
+// start returns the facts, or else the flight that will bring them.
+func (s *factStore) start(ctx context.Context, spawn func(func()) error, gather func(context.Context) (*Facts, error)) (*Facts, *flight, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.facts != nil || s.flight != nil {
+		return s.facts, s.flight, nil
+	}
+	f := &flight{done: make(chan struct{})}
+	// It ends by itself: each of its calls is bounded, and the first failure ends it.
+	ctx = context.WithoutCancel(ctx)
+	if err := spawn(func() { s.fly(ctx, f, gather) }); err != nil {
+		return nil, nil, fmt.Errorf("libvirt: gather facts: %w", err)
+	}
+	s.flight = f
+	return nil, f, nil
 }
 
 func (s *factStore) fly(ctx context.Context, f *flight, gather func(context.Context) (*Facts, error)) {
@@ -106,7 +115,7 @@ func (h *Host) gather(ctx context.Context) (*Facts, error) {
 		return nil, err
 	}
 	if f.CPU.Model != "" && f.CPU.Arch != archARM64 { // ARM's list is complete as it is
-		features, err := h.expandFeatures(ctx, f.CPU.describe(f.CPU.Model, f.CPU.Features))
+		features, err := h.expandFeatures(ctx, f.CPU, f.CPU.Model, f.CPU.Features)
 		if err != nil {
 			return nil, err
 		}

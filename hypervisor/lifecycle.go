@@ -42,11 +42,16 @@ func (h *Host) Start(ctx context.Context, uuid string, o StartOptions) error {
 	})
 }
 
+// destroyTimeout is how long ending a guest may take, whatever CallTimeout is:
+// libvirt gives QEMU 10 s before it kills it, and waits for the kernel after that.
+const destroyTimeout = 60 * time.Second
+
 // Destroy ends a guest at once, as pulling the plug does. It is no error if the
 // guest is off or gone. It goes ahead while another call hangs for the guest, since
 // it is what ends such a call.
 func (h *Host) Destroy(ctx context.Context, uuid string) error {
-	err := h.do(ctx, call{op: "destroy", guest: uuid, force: true}, func(d *libvirt.Domain) error {
+	c := call{op: "destroy", guest: uuid, force: true, limit: destroyTimeout}
+	err := h.do(ctx, c, func(d *libvirt.Domain) error {
 		return d.Destroy()
 	})
 	if errors.Is(err, ErrInvalidState) || errors.Is(err, ErrNotFound) {

@@ -90,10 +90,7 @@ func (h *Host) openLink() (*link, error) {
 	l := &link{conn: conn, refs: 1, lost: make(chan error, 1), tired: make(chan struct{})}
 	l.tire = sync.OnceFunc(func() { close(l.tired) })
 	err = conn.RegisterCloseCallback(func(_ *libvirt.Connect, reason libvirt.ConnectCloseReason) {
-		select {
-		case l.lost <- fmt.Errorf("%w: %s", ErrUnavailable, closeReason(reason)):
-		default: // known already; the event loop must not wait
-		}
+		l.lose(closeReason(reason))
 	})
 	if err == nil || isCode(err, libvirt.ERR_NO_SUPPORT) { // drivers inside the process have nothing to close
 		err = h.register(l)
@@ -149,14 +146,12 @@ func (h *Host) probe(ctx context.Context) error {
 	return err
 }
 
-// disconnect gives the owner's hold on a link up, without waiting for libvirtd.
+// disconnect gives the owner's hold on a link up, without waiting for libvirtd. Run
+// has not ended yet, so that it is done.
 func (h *Host) disconnect(l *link) {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-	defer cancel()
-	_, _ = bounded(ctx, h, call{op: "disconnect"}, func() (none, error) {
-		h.closeLink(l)
-		return none{}, nil
-	}, nil) // what is given up here ends with the connection
+	if err := h.spawn(func() { h.closeLink(l) }); err != nil {
+		h.log.WithError(err).Error("libvirt connection left open")
+	}
 }
 
 // closeLink takes back the callbacks, each of which holds the connection.
@@ -188,6 +183,24 @@ func (h *Host) acquire(ctx context.Context) (*link, error) {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: %s: %w", ErrUnavailable, reason, ctx.Err())
 		}
+	}
+}
+
+// leave makes later calls wait for the next link, and Run close this one.
+func (h *Host) leave(l *link) {
+	h.mu.Lock()
+	if h.link == l {
+		h.link, h.up = nil, make(chan struct{})
+	}
+	h.mu.Unlock()
+	l.lose("connection broken")
+}
+
+// lose tells Run that the link is lost. It never blocks: the event loop calls it.
+func (l *link) lose(reason string) {
+	select {
+	case l.lost <- fmt.Errorf("%w: %s", ErrUnavailable, reason):
+	default: // it has been told
 	}
 }
 
@@ -228,6 +241,8 @@ func (h *Host) markDown(err error) {
 	h.mu.Lock()
 	if h.state.Up {
 		h.state.Up, h.state.Since = false, time.Now()
+	}
+	if h.link != nil {
 		h.link, h.up = nil, make(chan struct{})
 	}
 	h.state.Err = reason(err)

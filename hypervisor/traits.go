@@ -73,7 +73,7 @@ func (h *Host) guestFeatures(ctx context.Context, f *Facts, o CPUOptions) (map[s
 func (h *Host) modelFeatures(ctx context.Context, f *Facts, models []string) (map[string]bool, error) {
 	all := map[string]bool{}
 	for _, model := range models {
-		features, err := h.expandFeatures(ctx, f.CPU.describe(model, nil))
+		features, err := h.expandFeatures(ctx, f.CPU, model, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -25,6 +25,9 @@ func (c *Cache) accept(ctx context.Context, img Image, path string) (format.Info
 	if err != nil {
 		return info, c.unacceptable(img, err)
 	}
+	if info.VirtualSize == 0 {
+		return info, c.unacceptable(img, errors.New("it has no data"))
+	}
 	if info.Format == format.VMDK && !slices.Contains(c.opts.VMDKTypes, info.Variant) {
 		return info, c.unacceptable(img, fmt.Errorf("vmdk type %q is not allowed here", info.Variant))
 	}
@@ -56,14 +59,23 @@ func agree(stated string, info format.Info) (format.Info, error) {
 	default:
 		return info, fmt.Errorf("disk format %q is not supported", stated)
 	}
-	if stated == string(format.Raw) && info.Format == format.VHD && info.Variant == "fixed" {
-		// Such a file is a raw disk with a sector of description behind it, and boots as one.
-		info.Format = format.Raw
+	if stated == string(format.Raw) {
+		info = plain(info)
 	}
 	if stated != string(info.Format) {
 		return info, fmt.Errorf("its content is %s, the image service states %s", info.Format, stated)
 	}
 	return info, nil
+}
+
+// plain returns a fixed VHD as what it is byte by byte, a raw disk with a sector of description behind it, which boots
+// as one and which QEMU takes for one.
+func plain(info format.Info) format.Info {
+	if info.Format == format.VHD && info.Variant == "fixed" {
+		info.Format = format.Raw
+		info.VirtualSize += 512
+	}
+	return info
 }
 
 // confirm has qemu-img look at an image that is known to be harmless and compares.

@@ -91,7 +91,7 @@ func (c *Cache) bring(ctx context.Context, f *flight, img Image, src Source, bas
 		}
 		rec.Format = "raw"
 	}
-	if err := c.publish(ready, Name(img.ID), rec); err != nil {
+	if rec, err = c.publish(ready, Name(img.ID), rec); err != nil {
 		return record{}, err
 	}
 	if ready != part {
@@ -147,7 +147,7 @@ func (c *Cache) toRaw(ctx context.Context, f *flight, img Image, from, to string
 		return err
 	}
 	got, err := detectFile(to)
-	if err == nil && got.Format.QEMU() != "raw" {
+	if err == nil && plain(got).Format.QEMU() != "raw" {
 		err = fmt.Errorf("it is a %s image inside a %s image", got.Format, info.Format)
 	}
 	if err != nil {

@@ -29,6 +29,9 @@ func (b *Base) Release() { b.once.Do(b.release) }
 // Errors: *ErrUnacceptable, *ErrChecksum, *ErrTooLarge, *ErrNoSpace, *ErrFetch (with the Source's error inside),
 // ErrClosed, ctx's error.
 func (c *Cache) Get(ctx context.Context, img Image, src Source, p Progress) (*Base, error) {
+	if img.ID == "" {
+		return nil, &ErrUnacceptable{Reason: "it has no ID"}
+	}
 	name := Name(img.ID)
 	work := func(ctx context.Context, f *flight) (record, error) { return c.ensureImage(ctx, f, name, img, src) }
 	return c.acquire(ctx, name, waiter{image: img.ID, limit: img.Limit, progress: p}, work)

@@ -45,23 +45,26 @@ func (c *Cache) readRecord(name string, st os.FileInfo) record {
 
 // publish gives a finished, synced file its name in the cache. The record is there first: a crash in between leaves a
 // record without file, which the next start removes.
-func (c *Cache) publish(from, name string, rec record) error {
+func (c *Cache) publish(from, name string, rec record) (record, error) {
 	st, err := os.Stat(from)
 	if err != nil {
-		return err
-	}
-	rec.Size, rec.Inode, rec.Fetched = st.Size(), inode(st), c.opts.Now().UTC().Truncate(time.Second)
-	if err := c.writeRecord(name, rec); err != nil {
-		return err
+		return rec, err
 	}
 	now := c.opts.Now()
+	rec.Size, rec.Inode, rec.Fetched = st.Size(), inode(st), now.UTC().Truncate(time.Second)
+	if rec.Format == "raw" {
+		rec.VirtualSize = st.Size()
+	}
+	if err := c.writeRecord(name, rec); err != nil {
+		return rec, err
+	}
 	if err := os.Chtimes(from, now, now); err != nil {
-		return err
+		return rec, err
 	}
 	if err := os.Rename(from, c.path(name)); err != nil {
-		return err
+		return rec, err
 	}
-	return disk.SyncDir(c.opts.Dir)
+	return rec, disk.SyncDir(c.opts.Dir)
 }
 
 func (c *Cache) writeRecord(name string, rec record) error {
@@ -95,6 +98,9 @@ func (c *Cache) lookup(name string) (rec record, found bool, err error) {
 		return record{}, false, fmt.Errorf("cached file %s: %w", f.Name(), err)
 	}
 	rec = c.readRecord(name, st)
+	if rec.Format != format.VHD.QEMU() {
+		info = plain(info)
+	}
 	if rec.Format != "" && rec.Format != info.Format.QEMU() {
 		return record{}, false, fmt.Errorf("cached file %s: is %s, was %s when fetched", f.Name(), info.Format, rec.Format)
 	}

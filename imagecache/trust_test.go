@@ -176,6 +176,7 @@ func hostiles() []hostile {
 		{"raw stated iso", "iso", "content is raw", rawPlain},
 		{"qcow2 stated vhd", "vhd", "content is qcow2", qcow2Plain},
 		{"qcow2 stated ami", "ami", "content is qcow2", qcow2Plain},
+		{"nothing at all", "raw", "no data", written("")},
 		{"format that is not supported", "ploop", "not supported", rawPlain},
 	}
 }
@@ -289,6 +290,14 @@ func TestImagesAccepted(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer b.Release()
+				again, err := c.Get(context.Background(), img, s, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer again.Release()
+				if again.Format != b.Format || again.VirtualSize != b.VirtualSize {
+					t.Errorf("cached: %s of %d bytes, fetched: %s of %d", again.Format, again.VirtualSize, b.Format, b.VirtualSize)
+				}
 				if !force {
 					if got := mustRead(t, b.Path); !bytes.Equal(got, s.content[imageID]) {
 						t.Error("the image was changed")

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -43,11 +45,14 @@ type Agent struct {
 	resources  *resources.Tracker
 
 	registration *registration
+	metrics      *prometheus.Registry
 	board        *status.Board
 	queues       *queues
 	waiters      *waiters
 	builds       *semaphore.Weighted // how many guests are built at a time
 	stopJobs     context.CancelCauseFunc
+	powers       *powers
+	serving      atomic.Bool
 	started      time.Time
 }
 
@@ -68,6 +73,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	metrics := prometheus.NewRegistry()
 	life, stop := context.WithCancelCause(context.Background()) // ended by Run, which waits for the jobs
 	a := &Agent{
 		cfg: cfg, log: log, profile: profile,
@@ -76,9 +82,11 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		hypervisor: hypervisor.New(hypervisorOptions(cfg, log.WithField("part", "libvirt"))),
 		net:        netplug.New(netplug.Options{Log: log.WithField("part", "net")}),
 		cloud:      services,
-		board:      status.NewBoard(status.BoardOptions{}),
+		metrics:    metrics,
+		board:      status.NewBoard(status.BoardOptions{Metrics: metrics}),
 		queues:     newQueues(life),
 		waiters:    newWaiters(),
+		powers:     &powers{},
 		builds:     semaphore.NewWeighted(limit(cfg.Default.MaxConcurrentBuilds)),
 		stopJobs:   stop,
 	}
@@ -117,6 +125,7 @@ func (a *Agent) Run(ctx context.Context, hooks Hooks) error {
 	g, links := errgroup.WithContext(links)
 	g.Go(func() error { return ignoreEnd(links, a.link.Run(links)) })
 	g.Go(func() error { return ignoreEnd(links, a.hypervisor.Run(links)) })
+	g.Go(func() error { return ignoreEnd(links, a.serveStatus(links)) })
 	g.Go(func() error {
 		defer closeLinks()
 		return a.life(ctx, links, hooks)
@@ -149,6 +158,7 @@ func (a *Agent) life(ctx, links context.Context, hooks Hooks) error {
 	g.Go(func() error { return a.followGuests(gctx) })
 	g.Go(func() error { <-gctx.Done(); return nil })
 	err = g.Wait()
+	a.serving.Store(false)
 	if hooks.Stopping != nil {
 		hooks.Stopping()
 	}

@@ -32,6 +32,7 @@ type registration struct {
 	service *nova.Service
 	last    time.Time // when the record last took a sign of life
 	err     error     // why it did not since; nil: it did
+	tried   time.Time // when one was last tried
 }
 
 // register finds the Service record or creates it, and brings its version up to the release's.
@@ -52,7 +53,7 @@ func (r *registration) register(ctx context.Context) error {
 		return fmt.Errorf("write the service record of %s: %w", r.host, err)
 	}
 	r.mu.Lock()
-	r.service = service
+	r.service, r.tried = service, time.Now()
 	r.mu.Unlock()
 	return nil
 }
@@ -122,10 +123,17 @@ func (r *registration) noteReport(ctx context.Context, err error) {
 	case err == nil && r.err != nil:
 		r.log.WithField("dur", time.Since(r.last).Round(time.Second).String()).Info("the control plane takes our signs of life again")
 	}
-	r.err = err
+	r.err, r.tried = err, time.Now()
 	if err == nil {
-		r.last = time.Now()
+		r.last = r.tried
 	}
+}
+
+// beat is when a sign of life was last tried; before the first, when the record was read.
+func (r *registration) beat() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tried
 }
 
 // state is what the status socket shows.

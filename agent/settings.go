@@ -108,6 +108,7 @@ func resourceOptions(c *config.Config) resources.Options {
 	d := c.Default
 	return resources.Options{
 		Host:             d.Host,
+		NameTemplate:     d.InstanceNameTemplate,
 		ReservedMemoryMB: int64(d.ReservedHostMemoryMB),
 		ReservedCPUs:     int64(d.ReservedHostCPUs),
 		ReservedDiskMB:   int64(d.ReservedHostDiskMB),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"bolide/hypervisor"
 	"bolide/rpc"
 )
 
@@ -27,6 +26,7 @@ func (a *Agent) start(ctx context.Context) (*rpc.Server, error) {
 	}
 	server := a.link.Serve(serviceTopic, a.endpoints()...)
 	server.Start()
+	a.serving.Store(true)
 	a.log.WithField("host", a.cfg.Default.Host).WithField("release", a.profile.Name).Info("serving")
 	return server, nil
 }
@@ -73,21 +73,5 @@ func (a *Agent) endpoints() []rpc.Endpoint {
 	return []rpc.Endpoint{
 		{Version: a.profile.ComputeRPC, Methods: methods},
 		{Version: "5.13", Methods: methods},
-	}
-}
-
-// followGuests hears what libvirt says happened to guests and keeps the records true to it.
-func (a *Agent) followGuests(ctx context.Context) error {
-	events, leave := a.hypervisor.Subscribe()
-	defer leave()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e := <-events:
-			if e.Kind == hypervisor.EventResync {
-				a.log.Debug("events were missed; the power states are compared anew")
-			}
-		}
 	}
 }

@@ -130,7 +130,13 @@ func (t *Tracker) tell(ctx context.Context, cond *nova.Conductor) error {
 		t.node = node
 		t.mu.Unlock()
 	}
-	return t.tellPlacement(ctx, cond, node, figures)
+	if err := t.tellPlacement(ctx, cond, node, figures); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.told = t.opts.Now()
+	t.mu.Unlock()
+	return nil
 }
 
 // Tell writes the usage as it is now; operations call it after a claim or a change of it.

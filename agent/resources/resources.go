@@ -54,6 +54,8 @@ type Options struct {
 	Placement *cloud.Placement // required
 	Probe     Probe            // required
 
+	NameTemplate string // of domains, for show
+
 	ReservedMemoryMB int64
 	ReservedCPUs     int64
 	ReservedDiskMB   int64

@@ -27,7 +27,8 @@ type Tracker struct {
 	moves        map[string]holding // by instance: what a move in progress holds beside held
 	migrations   map[string]bool    // uuids of the moves in progress: their allocations are theirs
 	failedBuilds int
-	clock        uint64 // counts changes of held, to tell a fresh claim from a stale reading
+	told         time.Time // when the control plane last took the figures
+	clock        uint64    // counts changes of held, to tell a fresh claim from a stale reading
 }
 
 // New returns a tracker that knows nothing before its first [Tracker.Update].
@@ -93,7 +94,7 @@ func (t *Tracker) adopt(instances []*nova.Instance, asOf uint64) {
 	}
 	for _, i := range instances {
 		if _, young := fresh[i.UUID()]; !young && !takesNothing(string(i.VMState()), string(i.TaskState())) {
-			fresh[i.UUID()] = holdingOf(i)
+			fresh[i.UUID()] = t.holdingOf(i)
 		}
 	}
 	t.held = fresh
@@ -115,7 +116,7 @@ func (t *Tracker) Claim(ctx context.Context, inst *nova.Instance, limits NUMALim
 	if t.node == nil {
 		return nil, nova.NewError("ComputeResourcesUnavailable", map[string]any{"reason": "this host has not been measured yet"})
 	}
-	h := holdingOf(inst)
+	h := t.holdingOf(inst)
 	var err error
 	if h.NUMA, err = t.fitLocked(inst, limits); err != nil {
 		return nil, err
@@ -145,7 +146,7 @@ func (t *Tracker) Note(inst *nova.Instance) {
 		t.forgetLocked(inst.UUID())
 		return
 	}
-	t.holdLocked(holdingOf(inst))
+	t.holdLocked(t.holdingOf(inst))
 }
 
 // Forget gives back what the instance holds.
@@ -192,21 +193,60 @@ func (t *Tracker) NodeUUID() string {
 	return t.node.Str("uuid")
 }
 
-// Capacity is what the status socket shows.
+// Amount is what the host has of one resource, in the unit of its field.
+type Amount struct {
+	Total, Reserved, Claimed int64
+	Ratio                    float64
+}
+
+// Capacity is what the host has and what is claimed of it.
 type Capacity struct {
-	VCPUs, VCPUsUsed, MemoryMB, MemoryUsedMB, DiskGB, DiskUsedGB, Instances int64
+	VCPUs, MemoryMB, DiskGB Amount
+	Told                    time.Time // when the control plane last took it; zero: not yet
 }
 
 // Capacity returns what the host has and what is claimed of it.
 func (t *Tracker) Capacity() Capacity {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	u := t.usageLocked()
-	return Capacity{
-		VCPUs: t.figures.VCPUs, VCPUsUsed: u.VCPUs,
-		MemoryMB: t.figures.MemoryMB, MemoryUsedMB: u.MemoryMB,
-		DiskGB: t.figures.LocalGB, DiskUsedGB: u.DiskGB, Instances: u.Running,
+	u := sum(append(inOrder(t.held), inOrder(t.moves)...), t.failedBuilds)
+	c := Capacity{
+		VCPUs:    Amount{Total: t.figures.VCPUs, Reserved: t.opts.ReservedCPUs, Claimed: u.VCPUs},
+		MemoryMB: Amount{Total: t.figures.MemoryMB, Reserved: t.opts.ReservedMemoryMB, Claimed: u.MemoryMB},
+		DiskGB:   Amount{Total: t.figures.LocalGB, Reserved: t.opts.ReservedDiskMB / 1024, Claimed: u.DiskGB},
+		Told:     t.told,
 	}
+	if t.node != nil {
+		c.VCPUs.Ratio, c.MemoryMB.Ratio, c.DiskGB.Ratio = t.node.CPUAllocationRatio(), t.node.RAMAllocationRatio(), t.node.DiskAllocationRatio()
+	}
+	return c
+}
+
+// Held is one instance that takes resources here, with the states it was last known in.
+type Held struct {
+	Instance, Name, VMState, TaskState string
+	VCPUs, MemoryMB, DiskGB            int64
+}
+
+// Instances returns what takes resources here, in the order of their UUIDs.
+func (t *Tracker) Instances() []Held {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]Held, 0, len(t.held))
+	for _, h := range inOrder(t.held) {
+		out = append(out, Held{
+			Instance: h.Instance, Name: h.Name, VMState: h.VMState, TaskState: h.TaskState,
+			VCPUs: h.VCPUs, MemoryMB: h.MemoryMB, DiskGB: h.RootGB + h.EphemeralGB,
+		})
+	}
+	return out
+}
+
+// holdingOf is what an instance on this host takes.
+func (t *Tracker) holdingOf(i *nova.Instance) holding {
+	h := holdingOf(i)
+	h.Name = i.Name(t.opts.NameTemplate)
+	return h
 }
 
 // usageLocked adds up everything held and what is reserved for the host itself.

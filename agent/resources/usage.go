@@ -16,6 +16,7 @@ type holding struct {
 	RootGB, EphemeralGB, SwapMB int64
 	NUMA                        json.RawMessage // the instance's NUMA topology, fitted to the host; nil: none
 
+	Name                                  string // of the domain
 	VMState, TaskState, OSType, ProjectID string
 	Workload                              bool // counts as an instance in the statistics; false for the second half of a move
 	since                                 uint64

@@ -23,6 +23,7 @@ func (l *Link) prove(ctx context.Context) {
 	}
 	tick := time.NewTicker(l.o.ProofInterval)
 	defer tick.Stop()
+	var failed *session
 	for {
 		select {
 		case <-tick.C:
@@ -32,13 +33,14 @@ func (l *Link) prove(ctx context.Context) {
 		l.mu.Lock()
 		session, up, blocked := l.session, l.state.Up, l.state.Blocked != ""
 		l.mu.Unlock()
-		if !up || blocked {
+		if !up || blocked || session == failed {
 			continue // known, and being worked on
 		}
 		err := l.proveOnce(ctx)
 		if err == nil || ctx.Err() != nil || l.State().Blocked != "" {
 			continue
 		}
+		failed = session
 		select {
 		case session.end <- fmt.Errorf("our queues do not work: %w", err):
 		default: // it ends already

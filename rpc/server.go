@@ -41,7 +41,7 @@ func (l *Link) Serve(topic string, endpoints ...Endpoint) *Server {
 		s.builtin = append(s.builtin, osloPing())
 	}
 	fanout := l.o.fanoutQueue(topic, l.queueName(topic+"_fanout"))
-	for _, q := range []queue{l.o.topicQueue(topic), l.o.topicQueue(s.ownTarget().routingKey()), fanout} {
+	for _, q := range []queue{l.o.topicQueue(topic), l.o.serverQueue(s.ownTarget()), fanout} {
 		s.subs = append(s.subs, l.newSubscription(q, s.receive))
 	}
 	return s

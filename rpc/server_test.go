@@ -287,7 +287,7 @@ func TestAcknowledgedFirst(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return out == "{ok, 0}"
+		return out == "0"
 	})
 	n.stop()
 	tap := newTap(t)

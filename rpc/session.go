@@ -16,6 +16,9 @@ const (
 	// quietFor is the least time between two log lines about a broker that
 	// stays away.
 	quietFor = time.Minute
+	// settleLimit is how long a new session may take to declare its queues
+	// before we send in any case.
+	settleLimit = 3 * time.Second
 	// closeLimit bounds the good-bye to a broker.
 	closeLimit = time.Second
 )
@@ -90,7 +93,14 @@ func (l *Link) hold(ctx context.Context, s *session) error {
 	recvClosed := s.recv.NotifyClose(make(chan *amqp.Error, 1))
 	sendClosed := s.send.NotifyClose(make(chan *amqp.Error, 1))
 	l.begin(s)
-	s.running.Go(func() { l.sender.serve(ctx, s.send, s.sendConn) })
+	s.running.Go(func() {
+		// What was to be sent while the broker was away shall find our queues,
+		// which a restart of the broker deletes.
+		settled, cancel := context.WithTimeout(ctx, settleLimit)
+		defer cancel()
+		l.WaitUp(settled)
+		l.sender.serve(ctx, s.send, s.sendConn)
+	})
 	started := map[*subscription]bool{}
 	var err error
 	for err == nil {

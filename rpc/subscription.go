@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -135,17 +136,22 @@ gather:
 	return nil
 }
 
-// consumeArgs let a stream go on where it was left.
+// consumeArgs let a stream go on where it was left. On a queue that is ours
+// alone the latest consumer takes everything: after a network failure the
+// broker may believe for minutes in a consumer of an earlier connection, and
+// would give it every second message.
 func (s *subscription) consumeArgs() amqp.Table {
-	if s.queue.args["x-queue-type"] != "stream" {
-		return s.queue.consumerArgs
+	args := maps.Clone(s.queue.consumerArgs)
+	if args == nil {
+		args = amqp.Table{}
 	}
-	args := amqp.Table{"x-stream-offset": "last"}
-	for k, v := range s.queue.consumerArgs {
-		args[k] = v
-	}
-	if n := s.offset.Load(); n > 0 {
-		args["x-stream-offset"] = n
+	switch {
+	case s.queue.args["x-queue-type"] == "stream" && s.offset.Load() > 0:
+		args["x-stream-offset"] = s.offset.Load()
+	case s.queue.args["x-queue-type"] == "stream":
+		args["x-stream-offset"] = "last"
+	case s.queue.ours:
+		args["x-priority"] = time.Now().Unix()
 	}
 	return args
 }

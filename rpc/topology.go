@@ -24,6 +24,7 @@ type queue struct {
 	durable, autoDelete bool
 	args                amqp.Table
 	consumerArgs        amqp.Table
+	ours                bool // nobody else consumes it
 	deleteAtStop        bool
 }
 
@@ -37,8 +38,7 @@ func (o *Options) fanoutExchange(topic string) exchange {
 	return exchange{topic + "_fanout", "fanout", o.TransientQuorumQueue, true}
 }
 
-// topicQueue is the queue of a topic, shared by its servers, or the queue of
-// one server (TOPIC.SERVER).
+// topicQueue is the queue of a topic, shared by its servers.
 func (o *Options) topicQueue(key string) queue {
 	return queue{
 		name: key, exchange: o.topicExchange(o.ControlExchange), key: key,
@@ -47,10 +47,17 @@ func (o *Options) topicQueue(key string) queue {
 	}
 }
 
+// serverQueue is the queue of one server of a topic.
+func (o *Options) serverQueue(t Target) queue {
+	q := o.topicQueue(t.routingKey())
+	q.ours = true
+	return q
+}
+
 // replyQueue is the one queue of this process for answers, on the default exchange.
 func (o *Options) replyQueue(name string) queue {
 	return queue{
-		name: name, durable: o.TransientQuorumQueue,
+		name: name, durable: o.TransientQuorumQueue, ours: true,
 		args: o.queueArgs(o.TransientQuorumQueue, o.TransientQueuesTTL), consumerArgs: o.consumerArgs(),
 	}
 }

@@ -26,7 +26,7 @@ func (b *Broker) DeleteQueue(name string) error {
 
 // CloseConnections closes every client connection from the broker's side.
 func (b *Broker) CloseConnections() error {
-	_, err := b.Eval(`[rabbit_networking:close_connection(P, "closed by the test") || P <- rabbit_networking:connections()], ok`)
+	_, err := b.Eval(`[catch rabbit_networking:close_connection(P, "closed by the test") || P <- rabbit_networking:connections()], ok`)
 	return err
 }
 
@@ -35,7 +35,8 @@ func (b *Broker) CloseConnections() error {
 func (b *Broker) CancelConsumers(queue string) error {
 	_, err := b.Eval(fmt.Sprintf(`Q = rabbit_misc:r(<<"/">>, queue, %s),
 		{ok, A} = rabbit_amqqueue:lookup(Q),
-		[rabbit_amqqueue:basic_cancel(A, element(1, C), element(2, C), ok, <<"test">>) || C <- rabbit_amqqueue:consumers(A)], ok`, binary(queue)))
+		[ok = gen_server2:call(amqqueue:get_pid(A), {basic_cancel, element(1, C), element(2, C), undefined, <<"test">>})
+			|| C <- rabbit_amqqueue:consumers(A)], ok`, binary(queue)))
 	return err
 }
 
@@ -52,7 +53,7 @@ func (b *Broker) ClearMemoryAlarm() error {
 }
 
 // Eval evaluates an Erlang expression inside the broker, much quicker than
-// rabbitmqctl would.
+// rabbitmqctl would, and returns its value as Erlang prints it.
 func (b *Broker) Eval(expr string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -63,7 +64,11 @@ func (b *Broker) Eval(expr string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%v: %w: %s", cmd.Args, err, bytes.TrimSpace(out))
 	}
-	return strings.TrimSpace(string(out)), nil
+	value, ok := strings.CutPrefix(strings.TrimSpace(string(out)), "{ok, ")
+	if !ok {
+		return "", fmt.Errorf("evaluate %s: %s", expr, bytes.TrimSpace(out))
+	}
+	return strings.TrimSuffix(value, "}"), nil
 }
 
 // binary writes a Go string as an Erlang binary.

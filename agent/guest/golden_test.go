@@ -25,12 +25,12 @@ import (
 type golden struct {
 	Name  string
 	About struct {
-		Settings string            // of settingsOf
-		Rescue   *map[string]any   // the rescue image
-		Image    *map[string]any   // the image as Glance describes it, where that is asked for
-		Tags     map[string]string // of ports, by id
-		Formats  map[string]string // of disks
-		Override map[string]any    // of settings and host facts, for what no node of ours could run
+		Settings string                                   // of settingsOf
+		Rescue   *map[string]any                          // the rescue image
+		Image    *map[string]any                          // the image as Glance describes it, where that is asked for
+		Tags     map[string]string                        // of ports, by id
+		Override struct{ Settings, Host json.RawMessage } // of settingsOf, in cases from generate.py
+		MDevs    []string
 	}
 	files map[string]string
 }
@@ -91,13 +91,21 @@ func (g golden) request(t *testing.T) Request {
 		t.Fatal(err)
 	}
 	settings, host := settingsOf(g.About.Settings)
+	for raw, to := range map[*json.RawMessage]any{&g.About.Override.Settings: &settings, &g.About.Override.Host: &host} {
+		if *raw == nil {
+			continue
+		}
+		if err := json.Unmarshal(*raw, to); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r := Request{
 		Settings:     settings,
 		Host:         host,
 		Instance:     nova.Instance{Object: o},
 		BlockDevices: g.mappings(t, "mappings.json"),
 		Network:      info,
-		Formats:      g.About.Formats,
+		MDevs:        g.About.MDevs,
 	}
 	r.Name = r.Instance.Name(nova.DefaultNameTemplate)
 	if g.About.Rescue != nil {
@@ -168,33 +176,47 @@ var differences = map[string]func(d *libvirtxml.Domain){
 	},
 }
 
+// novas is the domain of Nova's node, with the deliberate differences applied.
+func (g golden) novas(t *testing.T) *libvirtxml.Domain {
+	t.Helper()
+	var d libvirtxml.Domain
+	if err := d.Unmarshal(g.files["domain.xml"]); err != nil {
+		t.Fatal(err)
+	}
+	if change := differences[g.Name]; change != nil {
+		change(&d)
+	}
+	return &d
+}
+
+// describe is our description of the guest, with the serial ports and the time that Nova's node took.
+func (g golden) describe(t *testing.T, novas libvirtxml.Domain) domainxml.Guest {
+	t.Helper()
+	r := g.request(t)
+	ports, err := SerialPortCount(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.SerialPorts = serialPorts(t, novas); len(r.SerialPorts) != ports {
+		t.Errorf("%d serial ports wanted, Nova's guest has %v", ports, r.SerialPorts)
+	}
+	r.Created = createdOf(t, novas)
+	disks, err := PlanDisks(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	described, err := Describe(r, disks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return described
+}
+
 func TestDomainIsNovas(t *testing.T) {
 	for _, g := range goldens(t) {
 		t.Run(g.Name, func(t *testing.T) {
-			r := g.request(t)
-			var want libvirtxml.Domain
-			if err := want.Unmarshal(g.files["domain.xml"]); err != nil {
-				t.Fatal(err)
-			}
-			if change := differences[g.Name]; change != nil {
-				change(&want)
-			}
-			ports, err := SerialPortCount(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r.SerialPorts = serialPorts(t, want); len(r.SerialPorts) != ports {
-				t.Errorf("%d serial ports wanted, Nova's guest has %v", ports, r.SerialPorts)
-			}
-			r.Created = createdOf(t, want)
-			disks, err := PlanDisks(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			described, err := Describe(r, disks)
-			if err != nil {
-				t.Fatal(err)
-			}
+			want := *g.novas(t)
+			described := g.describe(t, want)
 			text, err := domainxml.Marshal(described)
 			if err != nil {
 				t.Fatal(err)

@@ -182,7 +182,7 @@ func (s *Server) putLogLevel(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.opts.Log.Logger.SetLevel(level)
-	s.opts.Log.WithField("level", level.String()).Info("log level set on the status socket")
+	s.opts.Log.WithField("log_level", level.String()).Info("log level set on the status socket")
 	reply(w, http.StatusOK, LogLevel{level.String()})
 }
 

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/sirupsen/logrus"
+
+	"bolide/agent/config"
+	"bolide/agent/status"
+)
+
+var update = flag.Bool("update", false, "write golden files and scripts anew")
+
+// TestMain lets the scripts call "bolide", which is this binary, and "node",
+// which serves a sample node's socket.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"bolide": main,
+		"node":   serveSample,
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: *update,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"await": await,
+		},
+	})
+}
+
+// exits runs a program and wants an exit code: exits CODE PROGRAM ARG…
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// await waits until a node answers on a socket.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	c := status.NewClient(ts.MkAbs(args[0]))
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		var l status.LogLevel
+		err := c.Get(context.Background(), "/v1/log-level", &l)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%v", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// serveSample serves the sample node on the socket that is its argument, until
+// it is told to stop. A second argument "unwell" takes its broker away.
+func serveSample() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	cfg, _, err := config.Load(config.Options{Sources: config.Files(os.Args[2]), SearchDirs: []string{}, Hostname: "node-1", MyIP: "192.0.2.7"})
+	if err != nil {
+		panic(err)
+	}
+	board, _ := sampleBoard()
+	s, err := status.NewServer(status.Options{
+		Path: os.Args[1], Source: sampleSource{unwell: len(os.Args) > 3}, Board: board, Config: cfg, Log: logrus.NewEntry(logrus.New()),
+	})
+	if err != nil {
+		panic(err)
+	}
+	if err := s.Run(ctx); err != nil {
+		panic(err)
+	}
+}

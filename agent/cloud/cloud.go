@@ -105,13 +105,28 @@ func New(o Options) (*Cloud, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
+	services := []*service{image, network, placement, volume}
+	for _, s := range services {
+		s.guide = firstOf(s.own, network.own, placement.own)
+	}
 	return &Cloud{
 		images:    &Images{svc: image},
 		network:   newNetwork(network, o.ExtensionSync, o.now),
 		placement: &Placement{svc: placement},
 		volumes:   &Volumes{svc: volume},
-		services:  []*service{image, network, placement, volume},
+		services:  services,
 	}, nil
+}
+
+// firstOf finds whose catalog to use. Every catalog of a region is the same,
+// and a section without credentials, such as [glance], needs one too.
+func firstOf(sessions ...*session) *session {
+	for _, s := range sessions {
+		if s != nil {
+			return s
+		}
+	}
+	return nil
 }
 
 // Images is the Glance client.

@@ -111,3 +111,18 @@ func TestUploadOfAnotherSize(t *testing.T) {
 		}
 	}
 }
+
+func TestAddLocation(t *testing.T) {
+	s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		want := `[{"op":"add","path":"/locations/-","value":{"url":"rbd://fsid/pool/image/snap","metadata":{}}}]`
+		if err != nil || string(body) != want || r.Header.Get("Content-Type") != "application/openstack-images-v2.1-json-patch" {
+			t.Errorf("%s %s, %v", r.Header.Get("Content-Type"), body, err)
+		}
+		says(`{"id": "i", "locations": [{"url": "rbd://fsid/pool/image/snap"}], "direct_url": null, "os_hidden": false, "number": 7}`)(w, r)
+	})
+	image, err := open(t, s.options()).Images().AddLocation(t.Context(), Identity{}, "i", Location{URL: "rbd://fsid/pool/image/snap"})
+	if err != nil || len(image.Locations) != 1 || len(image.Properties) != 1 || image.Properties["number"] != "7" {
+		t.Errorf("%+v, %v", image, err)
+	}
+}

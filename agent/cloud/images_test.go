@@ -47,6 +47,10 @@ func TestImageLife(t *testing.T) {
 		t.Errorf("changed %+v", changed)
 	}
 
+	if err := images.AddMember(ctx, id, image.ID, "465549cb031244c2be84c17eb43abfd6"); err != nil {
+		t.Error(err)
+	}
+
 	var seen []int64
 	err = images.Upload(ctx, id, image.ID, cloud.Upload{
 		Body: strings.NewReader(data), Size: int64(len(data)), Progress: func(done, _ int64) { seen = append(seen, done) },

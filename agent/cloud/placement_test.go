@@ -104,3 +104,71 @@ func TestProviderLife(t *testing.T) {
 		t.Errorf("provider after delete: %v", err)
 	}
 }
+
+// TestReshape moves a host's CPUs into a child provider, along with what a guest
+// takes of them.
+func TestReshape(t *testing.T) {
+	world := cloudtest.New(t, "reshape")
+	placement := world.Open().Placement()
+	id := cloud.Identity{RequestID: cloudtest.RequestID}
+	ctx := t.Context()
+	const (
+		host  = "b01de000-0000-4000-8000-000000000011"
+		cell  = "b01de000-0000-4000-8000-000000000012"
+		guest = "b01de000-0000-4000-8000-000000000013"
+	)
+	root, err := placement.CreateProvider(ctx, id, cloud.Provider{UUID: host, Name: "bolide-test-host"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := placement.CreateProvider(ctx, id, cloud.Provider{UUID: cell, Name: "bolide-test-cell", ParentUUID: host})
+	if err != nil || child.ParentUUID != host || child.RootUUID != host {
+		t.Fatalf("child %+v, %v", child, err)
+	}
+	child.Name = "bolide-test-cell-0"
+	if renamed, err := placement.RenameProvider(ctx, id, *child); err != nil || renamed.Name != child.Name {
+		t.Errorf("renamed %+v, %v", renamed, err)
+	}
+	if err := placement.CreateResourceClass(ctx, id, "CUSTOM_BOLIDE_TEST"); err != nil {
+		t.Error(err)
+	}
+	unit := cloud.Inventory{Total: 4, MinUnit: 1, MaxUnit: 4, StepSize: 1, AllocationRatio: 1}
+	both := map[string]cloud.Inventory{"VCPU": unit, "CUSTOM_BOLIDE_TEST": unit}
+	had, err := placement.SetInventories(ctx, id, host, cloud.Inventories{Generation: root.Generation, Inventories: both})
+	if err != nil {
+		t.Fatal(err)
+	}
+	share := map[string]cloud.ProviderAllocation{host: {Resources: cloud.Resources{"VCPU": 1}}}
+	if err := placement.SetAllocation(ctx, id, guest, cloud.Allocation{Allocations: share, ProjectID: "p", UserID: "u"}); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := placement.Allocation(ctx, id, guest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken.Allocations = map[string]cloud.ProviderAllocation{cell: {Resources: cloud.Resources{"VCPU": 1}}}
+	err = placement.Reshape(ctx, id, map[string]cloud.Inventories{
+		host: {Generation: had.Generation + 1, Inventories: map[string]cloud.Inventory{"CUSTOM_BOLIDE_TEST": unit}},
+		cell: {Generation: child.Generation, Inventories: map[string]cloud.Inventory{"VCPU": unit}},
+	}, map[string]cloud.Allocation{guest: *taken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := placement.Inventories(ctx, id, cell); err != nil || got.Inventories["VCPU"].Total != 4 {
+		t.Errorf("inventories of the cell %+v, %v", got, err)
+	}
+	if got, err := placement.Consumers(ctx, id, host); err != nil || len(got.Allocations) != 0 {
+		t.Errorf("consumers of the host %+v, %v", got, err)
+	}
+	if err := placement.DeleteAllocation(ctx, id, guest); err != nil {
+		t.Error(err)
+	}
+	if err := placement.DeleteProvider(ctx, id, host); !cloud.IsConflict(err) {
+		t.Errorf("delete a parent: %v", err)
+	}
+	for _, provider := range []string{cell, host} {
+		if err := placement.DeleteProvider(ctx, id, provider); err != nil {
+			t.Error(err)
+		}
+	}
+}

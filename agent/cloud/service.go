@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -20,7 +16,8 @@ import (
 // service is one HTTP API as seen from this node. Safe for concurrent use.
 type service struct {
 	name     string
-	own      *session // nil: no credentials of its own
+	own      *session // whose credentials the node has here; nil: none
+	guide    *session // whose catalog says where the service is; nil: nobody's
 	vouching *session // nil: no X-Service-Token
 	where    *locator
 	client   http.Client
@@ -78,18 +75,17 @@ func (s *service) do(ctx context.Context, id Identity, r request) (*http.Respons
 	renewed := false
 	for failures := 0; ; {
 		who, err := s.credentials(ctx, id)
-		if err != nil {
-			s.record(err, nil)
-			return nil, err
+		var resp *http.Response
+		if err == nil {
+			resp, err = s.attempt(ctx, id, who, r)
 		}
-		resp, err := s.attempt(ctx, id, who, r)
-		if err == nil || ctx.Err() == nil {
+		if err == nil || ctx.Err() == nil { // a caller that gave up says nothing of the service
 			s.record(err, who)
 		}
 		if err == nil || ctx.Err() != nil {
 			return resp, err
 		}
-		if IsUnauthorized(err) && !renewed && r.body == nil && who.renewable() {
+		if who != nil && IsUnauthorized(err) && !renewed && r.body == nil && who.renewable() {
 			renewed = true
 			if err := who.renew(ctx); err != nil {
 				return nil, err
@@ -108,65 +104,13 @@ func (s *service) do(ctx context.Context, id Identity, r request) (*http.Respons
 	}
 }
 
-// credentials are the tokens of one attempt.
-type credentials struct {
-	token    string
-	own      *session // whose token it is, if the node's
-	grant    *grant
-	vouching *session
-	vouch    *grant
-	// catalog is where endpoints come from; nil if the endpoint is fixed and
-	// the call is in a user's name.
-	catalog *grant
-}
-
-func (s *service) credentials(ctx context.Context, id Identity) (*credentials, error) {
-	c := &credentials{token: id.Token, vouching: s.vouching}
-	var err error
-	if s.own == nil && (id.Token == "" || !s.where.fixed()) {
-		return nil, &Error{Service: s.name, Method: "authenticate", Err: errors.New("no credentials in its section of the configuration")}
-	}
-	if id.Token == "" || !s.where.fixed() {
-		if c.catalog, err = s.own.current(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if id.Token == "" {
-		c.own, c.grant, c.token = s.own, c.catalog, c.catalog.token
-	}
-	if s.vouching != nil {
-		if c.vouch, err = s.vouching.current(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return c, nil
-}
-
-// renewable is whether new tokens could make a difference to a 401: the user's
-// own cannot be had again, but the node's and the one vouching can.
-func (c *credentials) renewable() bool { return c.own != nil || c.vouching != nil }
-
-func (c *credentials) renew(ctx context.Context) error {
-	if c.own != nil {
-		if _, err := c.own.fresh(ctx, c.grant); err != nil {
-			return err
-		}
-	}
-	if c.vouching != nil && c.vouching != c.own {
-		if _, err := c.vouching.fresh(ctx, c.vouch); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (s *service) attempt(ctx context.Context, id Identity, who *credentials, r request) (*http.Response, error) {
 	base, err := s.where.next(who.catalog)
 	if err != nil {
-		return nil, &Error{Service: s.name, Method: r.method, Path: r.path, Err: err}
+		return nil, s.unconfigured(err.Error())
 	}
 	if r.inProject != "" {
-		base += r.inProject + "/" + url.PathEscape(projectOf(id, who))
+		base += r.inProject + "/" + url.PathEscape(who.project(id))
 	}
 	address := base + r.path
 	if len(r.query) > 0 {
@@ -216,14 +160,6 @@ func (s *service) failure(ctx context.Context, method, address string, err error
 	return e
 }
 
-// projectOf is the project that the token of a call belongs to.
-func projectOf(id Identity, who *credentials) string {
-	if who.own != nil {
-		return who.grant.projectID
-	}
-	return id.ProjectID
-}
-
 func (s *service) headers(id Identity, who *credentials, r request) map[string]string {
 	h := map[string]string{}
 	if request := id.header(); request != "" {
@@ -252,53 +188,5 @@ func (s *service) record(err error, who *credentials) {
 		s.state.failed(err)
 	default:
 		s.state.succeeded()
-	}
-}
-
-// retryable tells whether and after how long a call may be made again. Only
-// what surely had no effect, or has the same effect twice, may.
-func retryable(r request, err error, failures int) (time.Duration, bool) {
-	var e *Error
-	if !errors.As(err, &e) || r.body != nil && !notSent(e.Err) {
-		return 0, false
-	}
-	pause := backoff(failures)
-	switch {
-	case e.Status == http.StatusTooManyRequests, e.Status == http.StatusServiceUnavailable:
-		// Neither reached the service's own code.
-		if after, err := strconv.Atoi(e.RetryAfter); err == nil && after >= 0 {
-			pause = min(time.Duration(after)*time.Second, 30*time.Second)
-		}
-		return pause, true
-	case e.Status == 0 && notSent(e.Err):
-		return pause, true
-	case e.Status == 0 || unavailable(e.Status):
-		return pause, slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete}, r.method)
-	}
-	return 0, false
-}
-
-// notSent is whether a transport error came before any byte left this node.
-func notSent(err error) bool {
-	var op *net.OpError
-	var dns *net.DNSError
-	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns)
-}
-
-// backoff grows from half a second to eight, give or take a quarter, so that
-// many nodes do not return at the same moment.
-func backoff(failures int) time.Duration {
-	d := 500 * time.Millisecond << min(failures-1, 4)
-	return d + time.Duration((rand.Float64()-0.5)*float64(d)/2)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -19,11 +19,12 @@ import (
 // site is Keystone and one service for all types, with an answer per request.
 type site struct {
 	*httptest.Server
-	answer  http.HandlerFunc
-	tokens  atomic.Int32 // handed out so far
-	expires time.Time    // of each token
-	mu      sync.Mutex
-	seen    []*http.Request
+	answer   http.HandlerFunc
+	keystone func(w http.ResponseWriter) bool // answers in Keystone's place if it likes
+	tokens   atomic.Int32                     // asked for so far
+	expires  time.Time                        // of each token
+	mu       sync.Mutex
+	seen     []*http.Request
 }
 
 func newSite(t *testing.T, answer http.HandlerFunc) *site {
@@ -35,7 +36,11 @@ func newSite(t *testing.T, answer http.HandlerFunc) *site {
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/v3/auth/tokens" {
-		w.Header().Set("X-Subject-Token", fmt.Sprintf("token-%d", s.tokens.Add(1)))
+		n := s.tokens.Add(1)
+		if s.keystone != nil && s.keystone(w) {
+			return
+		}
+		w.Header().Set("X-Subject-Token", fmt.Sprintf("token-%d", n))
 		w.WriteHeader(http.StatusCreated)
 		fmt.Fprintf(w, `{"token": {"expires_at": %q, "project": {"id": "own-project"}, "catalog": [
 			{"type": "network", "endpoints": [{"interface": "internal", "url": "%[2]s"}]},
@@ -104,193 +109,6 @@ func hangUp(w http.ResponseWriter, r *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
 		_ = conn.Close()
-	}
-}
-
-func TestRetries(t *testing.T) {
-	get := func(c *Cloud, ctx context.Context) error {
-		_, err := c.Network().ShowPort(ctx, Identity{}, "p")
-		return err
-	}
-	post := func(c *Cloud, ctx context.Context) error {
-		_, err := c.Network().CreatePort(ctx, Identity{}, Attributes{})
-		return err
-	}
-	put := func(c *Cloud, ctx context.Context) error {
-		_, err := c.Network().UpdatePort(ctx, Identity{}, "p", Attributes{})
-		return err
-	}
-	fine := says(`{"port": {}}`)
-	for _, c := range []struct {
-		name     string
-		answer   http.HandlerFunc
-		call     func(*Cloud, context.Context) error
-		requests int
-		fails    bool
-	}{
-		{"a read after 503", sequence(status(503), status(503), fine), get, 3, false},
-		{"a read after 502", sequence(status(502), fine), get, 2, false},
-		{"a read after 504", sequence(status(504), fine), get, 2, false},
-		{"a read after a broken connection", sequence(hangUp, fine), get, 2, false},
-		{"a read that never works", status(503), get, 4, true},
-		{"a read after 500", sequence(status(500), fine), get, 1, true},
-		{"a read after 404", sequence(status(404), fine), get, 1, true},
-		{"an update after a broken connection", sequence(hangUp, fine), put, 2, false},
-		{"a create after 503", sequence(status(503), fine), post, 2, false},
-		{"a create after 429", sequence(status(429), fine), post, 2, false},
-		{"a create after 502", sequence(status(502), fine), post, 1, true},
-		{"a create after a broken connection", sequence(hangUp, fine), post, 1, true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := newSite(t, c.answer)
-			err := c.call(open(t, s.options()), t.Context())
-			if n := len(s.requests()); n != c.requests || (err != nil) != c.fails {
-				t.Errorf("%d requests, error %v; want %d, %v", n, err, c.requests, c.fails)
-			}
-		})
-	}
-}
-
-func TestRetryWaits(t *testing.T) {
-	for _, c := range []struct {
-		header   string
-		min, max time.Duration
-	}{
-		{"", 350 * time.Millisecond, 650 * time.Millisecond},
-		{"7", 7 * time.Second, 7 * time.Second},
-		{"86400", 30 * time.Second, 30 * time.Second},
-		{"soon", 350 * time.Millisecond, 650 * time.Millisecond},
-	} {
-		wait, again := retryable(request{method: http.MethodGet}, &Error{Status: 503, RetryAfter: c.header}, 1)
-		if !again || wait < c.min || wait > c.max {
-			t.Errorf("Retry-After %q: %s, %v", c.header, wait, again)
-		}
-	}
-	if d := backoff(100); d > 10*time.Second || d < 6*time.Second {
-		t.Errorf("backoff grows to %s", d)
-	}
-}
-
-func TestRefusedTokenIsRenewedOnce(t *testing.T) {
-	// Tokens up to refused are no good.
-	for _, c := range []struct {
-		refused, tokens, requests int
-		fails                     bool
-	}{{0, 1, 1, false}, {1, 2, 2, false}, {9, 2, 2, true}} {
-		s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
-			var n int
-			fmt.Sscanf(r.Header.Get("X-Auth-Token"), "token-%d", &n)
-			if n <= c.refused {
-				w.WriteHeader(http.StatusUnauthorized)
-				return
-			}
-			says(`{"port": {"id": "p"}}`)(w, r)
-		})
-		_, err := open(t, s.options()).Network().ShowPort(t.Context(), Identity{}, "p")
-		if int(s.tokens.Load()) != c.tokens || len(s.requests()) != c.requests || (err != nil) != c.fails {
-			t.Errorf("%d refused: %d tokens, %d requests, %v", c.refused, s.tokens.Load(), len(s.requests()), err)
-		}
-		if c.fails && !IsUnauthorized(err) {
-			t.Errorf("%d refused: %v", c.refused, err)
-		}
-	}
-}
-
-func TestManyCallsShareOneRenewal(t *testing.T) {
-	var expired atomic.Bool
-	s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
-		if expired.Load() && r.Header.Get("X-Auth-Token") == "token-1" {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		says(`{"port": {"id": "p"}}`)(w, r)
-	})
-	net := open(t, s.options()).Network()
-	if _, err := net.ShowPort(t.Context(), Identity{}, "p"); err != nil {
-		t.Fatal(err)
-	}
-	expired.Store(true)
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			if _, err := net.ShowPort(t.Context(), Identity{}, "p"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if n := s.tokens.Load(); n != 2 {
-		t.Errorf("%d tokens were asked for", n)
-	}
-}
-
-func TestTokenIsReplacedBeforeItExpires(t *testing.T) {
-	s := newSite(t, says(`{"port": {"id": "p"}}`))
-	o := s.options()
-	start := time.Now()
-	clock := start
-	o.now = func() time.Time { return clock }
-	s.expires = start.Add(time.Hour)
-	net := open(t, o).Network()
-	for _, c := range []struct {
-		after time.Duration
-		token string
-	}{{0, "token-1"}, {58 * time.Minute, "token-1"}, {59*time.Minute + time.Second, "token-2"}} {
-		clock = start.Add(c.after)
-		if _, err := net.ShowPort(t.Context(), Identity{}, "p"); err != nil {
-			t.Fatal(err)
-		}
-		seen := s.requests()
-		if token := seen[len(seen)-1].Header.Get("X-Auth-Token"); token != c.token {
-			t.Errorf("after %s: %s, want %s", c.after, token, c.token)
-		}
-	}
-}
-
-func TestUserToken(t *testing.T) {
-	user := Identity{Token: "user's", ProjectID: "users-project", RequestID: "req-1"}
-	for _, c := range []struct {
-		name     string
-		vouched  bool
-		refuse   string // the X-Service-Token that makes for a 401
-		requests int
-		fails    bool
-	}{
-		{"alone", false, "-", 1, false},
-		{"expired", false, "", 1, true},
-		{"with a service token", true, "-", 1, false},
-		{"with an expired service token", true, "token-2", 2, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
-				if r.Header.Get("X-Service-Token") == c.refuse {
-					w.WriteHeader(http.StatusUnauthorized)
-					return
-				}
-				says(`{"port": {"id": "p"}}`)(w, r)
-			})
-			o := s.options()
-			o.ServiceUser = ServiceUser{Auth: s.auth("service"), SendToken: c.vouched}
-			_, err := open(t, o).Network().ShowPort(t.Context(), user, "p")
-			if len(s.requests()) != c.requests || (err != nil) != c.fails {
-				t.Fatalf("%d requests, %v", len(s.requests()), err)
-			}
-			for _, r := range s.requests() {
-				if r.Header.Get("X-Auth-Token") != "user's" || r.Header.Get("X-Openstack-Request-Id") != "req-1" {
-					t.Errorf("headers %v", r.Header)
-				}
-				if (r.Header.Get("X-Service-Token") != "") != c.vouched {
-					t.Errorf("service token %q", r.Header.Get("X-Service-Token"))
-				}
-			}
-		})
-	}
-}
-
-func TestRequestIDPrefersTheGlobalOne(t *testing.T) {
-	id := Identity{RequestID: "req-1", GlobalRequestID: "req-2", Token: "t"}
-	if id.header() != "req-2" || id.Node().header() != "req-2" || id.Node().Token != "" {
-		t.Errorf("header %q, node %+v", id.header(), id.Node())
 	}
 }
 
@@ -373,27 +191,5 @@ func TestLinkState(t *testing.T) {
 	want := []string{"true 1001 1001 ", "true 1001 1002 ", "false 1003 1002 network: GET /v2.0/ports/p: 502 Bad Gateway"}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("states:\n%s", strings.Join(got, "\n"))
-	}
-}
-
-func TestUnreachableKeystone(t *testing.T) {
-	s := newSite(t, says(`{}`))
-	s.Close()
-	c := open(t, s.options())
-	_, err := c.Network().ShowPort(t.Context(), Identity{}, "p")
-	var e *Error
-	if !errors.As(err, &e) || e.Service != "identity" || c.State()[1].Err == "" {
-		t.Errorf("error %v, state %+v", err, c.State()[1])
-	}
-}
-
-func TestEmptySection(t *testing.T) {
-	s := newSite(t, says(`{}`))
-	o := s.options()
-	o.Volume = ServiceOptions{}
-	c := open(t, o)
-	_, err := c.Volumes().Get(t.Context(), Identity{Token: "t"}, "v")
-	if err == nil || !strings.Contains(err.Error(), "no credentials") {
-		t.Errorf("error %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -18,6 +19,9 @@ import (
 // not expire on its way through the services.
 const renewEarly = time.Minute
 
+// keystone is the Service of an Error in getting a token.
+const keystone = "identity"
+
 // defaultTimeout bounds one attempt of one HTTP call.
 const defaultTimeout = 60 * time.Second
 
@@ -28,10 +32,12 @@ type session struct {
 	timeout  time.Duration
 	now      func() time.Time
 
-	// turn admits one request for a token at a time; whoever waited finds the
-	// new one. A channel, since a waiter must still obey its context.
-	turn  chan struct{}
-	grant *grant // guarded by turn
+	// turn admits one request for a token at a time; whoever waited shares its
+	// outcome. A channel, since a waiter must still obey its context.
+	turn   chan struct{}
+	grant  *grant       // guarded by turn
+	failed error        // of the last request; guarded by turn
+	rounds atomic.Int64 // requests that failed so far
 }
 
 // grant is what Keystone gave: a token, until when it is good, for which
@@ -77,17 +83,25 @@ func (s *session) current(ctx context.Context) (*grant, error) {
 // fresh is current, but never returns the given grant, which a service has
 // just refused.
 func (s *session) fresh(ctx context.Context, refused *grant) (*grant, error) {
+	arrived := s.rounds.Load()
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	defer func() { <-s.turn }()
+	if s.rounds.Load() != arrived {
+		return nil, s.failed // while we waited
+	}
 	if g := s.grant; g != nil && g != refused && s.now().Add(renewEarly).Before(g.expires) {
 		return g, nil
 	}
 	g, err := s.authenticate(ctx)
 	if err != nil {
+		if ctx.Err() == nil { // this caller's haste is not the others'
+			s.failed = err
+			s.rounds.Add(1)
+		}
 		return nil, err
 	}
 	s.grant = g
@@ -99,7 +113,7 @@ func (s *session) authenticate(ctx context.Context) (*grant, error) {
 	defer cancel()
 	result := tokens.Create(ctx, s.identity, s.opts)
 	if result.Err != nil {
-		return nil, newError("identity", http.MethodPost, s.identity.ServiceURL("auth", "tokens"), result.Err)
+		return nil, newError(keystone, http.MethodPost, s.identity.ServiceURL("auth", "tokens"), result.Err)
 	}
 	token, err := result.ExtractToken()
 	if err != nil {

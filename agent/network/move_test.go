@@ -204,14 +204,15 @@ func TestRefreshKeepsOrder(t *testing.T) {
 		{"one that is gone", network.RefreshRequest{Current: cached, PortID: "gone"}, []string{"two", "one"}},
 		{"one that is new", network.RefreshRequest{Current: cached, PortID: "new"}, []string{"two", "one", "gone", "new"}},
 		{"one that was never there", network.RefreshRequest{Current: cached, PortID: "strange"}, []string{"two", "one", "gone"}},
-		{"one of an empty cache", network.RefreshRequest{PortID: "new"}, []string{}},
+		{"one of an empty cache", network.RefreshRequest{PortID: "new"}, []string{"new"}},
+		{"an empty cache", network.RefreshRequest{}, []string{"one", "two", "new"}},
 	} {
 		c.request.InstanceUUID, c.request.ProjectID = instance, tenant
 		info, err := svc.Refresh(t.Context(), id, c.request)
 		if err != nil || !slices.Equal(info.PortIDs(), c.want) {
 			t.Errorf("%s: %v, %v; want %v", c.name, info.PortIDs(), err, c.want)
 		}
-		if two := info.Find("two"); two != nil && !two.PreserveOnDelete {
+		if two := info.Find("two"); len(c.request.Current) > 0 && two != nil && !two.PreserveOnDelete {
 			t.Errorf("%s: the origin of a port was forgotten", c.name)
 		}
 	}

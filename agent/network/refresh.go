@@ -11,7 +11,8 @@ import (
 type RefreshRequest struct {
 	InstanceUUID string
 	ProjectID    string
-	// Current is what is cached; it tells order and origin of the ports.
+	// Current is what is cached; it tells which ports there are, their order and
+	// their origin. If it is empty, Neutron tells which ports there are.
 	Current Info
 	// PortID limits the reading to one port, as the event network-changed names
 	// it: it is renewed, added, or dropped if it is no longer the instance's.
@@ -29,11 +30,14 @@ func (s *Service) Refresh(ctx context.Context, id cloud.Identity, r RefreshReque
 	if err != nil {
 		return nil, err
 	}
-	if r.PortID != "" && len(r.Current) > 0 {
+	if r.PortID != "" {
 		return s.refreshPort(ctx, id, r, ports)
 	}
 	order := r.Current.PortIDs()
-	if r.Records != nil {
+	switch {
+	case len(order) == 0 && r.Records == nil:
+		order = recordedOrder(ports, nil)
+	case r.Records != nil:
 		records, err := r.Records.ListVIFs(ctx, r.InstanceUUID)
 		if err != nil {
 			return nil, err

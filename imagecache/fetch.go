@@ -67,16 +67,7 @@ func (c *Cache) download(ctx context.Context, f *flight, img Image, src Source, 
 		return err
 	}
 	defer file.Close()
-	sum, err := newChecksum(img)
-	if err != nil {
-		return err
-	}
-	verifier, err := c.opts.Signatures.verifier(ctx, img)
-	if err != nil {
-		return err
-	}
-	bytes := io.MultiWriter(sum, verifier)
-	start, err := resumeAt(file, img, sum)
+	start, err := resumeAt(file, img)
 	if err != nil {
 		return err
 	}
@@ -85,49 +76,77 @@ func (c *Cache) download(ctx context.Context, f *flight, img Image, src Source, 
 		return err
 	}
 	defer free()
-	body, start, err := open(ctx, src, img, start)
+	f.enter(Downloading, img.Size, c.opts.Now())
+	judge, err := c.newJudge(ctx, img, file, start)
 	if err != nil {
 		return err
 	}
-	defer body.Close()
-	f.enter(Downloading, img.Size, c.opts.Now())
-	w := &sparseWriter{file: file, off: start}
-	if err := file.Truncate(start); err != nil {
+	body, from, err := open(ctx, src, img, start)
+	if err != nil {
 		return err
 	}
-	if err := replay(ctx, bytes, file, start); err != nil {
+	watched := watch(ctx, body, c.opts.StallTimeout)
+	defer watched.Close()
+	if from != start {
+		if judge, err = c.newJudge(ctx, img, file, from); err != nil {
+			return err
+		}
+	}
+	w := &sparseWriter{file: file, off: from}
+	if err := file.Truncate(from); err != nil {
 		return err
 	}
-	f.transferred.Store(start)
-	if err := c.receive(ctx, f, img, body, io.MultiWriter(w, bytes), start); err != nil {
+	if err := c.receive(ctx, f, img, watched, io.MultiWriter(w, judge), from); err != nil {
 		return errors.Join(err, w.finish())
 	}
-	if err := w.finish(); err != nil {
+	if err := errors.Join(w.finish(), file.Sync()); err != nil {
 		return err
 	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	if err := sum.verify(img.ID); err != nil {
-		return err
-	}
-	return verifier.verify(img.ID)
+	return judge.verify(img.ID)
 }
 
 // resumeAt returns the offset to continue at: the end of what is there, when a checksum will tell whether it was
-// right; a file that is longer than the image is of no use.
-func resumeAt(file *os.File, img Image, sum *checksum) (int64, error) {
+// right. A file that is longer than the image is of no use, nor is one that is also the image service's own.
+func resumeAt(file *os.File, img Image) (int64, error) {
 	st, err := file.Stat()
 	if err != nil {
 		return 0, err
 	}
 	switch {
-	case !sum.known():
-		return 0, nil
-	case img.Size > 0 && st.Size() > img.Size:
+	case links(st) > 1, img.Size > 0 && st.Size() > img.Size:
 		return 0, errRestart
+	case img.HashValue == "" && img.MD5 == "":
+		return 0, nil
 	}
 	return st.Size(), nil
+}
+
+// judge sees all bytes of an image and says at the end whether they are the image's.
+type judge struct {
+	sum      *checksum
+	verifier *verifier
+}
+
+// newJudge returns a judge that has seen the first start bytes of the file.
+func (c *Cache) newJudge(ctx context.Context, img Image, file *os.File, start int64) (j judge, err error) {
+	if j.sum, err = newChecksum(img); err != nil {
+		return j, err
+	}
+	if j.verifier, err = c.opts.Signatures.verifier(ctx, img); err != nil {
+		return j, err
+	}
+	return j, replay(ctx, j, file, start)
+}
+
+func (j judge) Write(p []byte) (int, error) {
+	return io.MultiWriter(j.sum, j.verifier).Write(p)
+}
+
+func (j judge) verify(image string) error {
+	if err := j.sum.verify(image); err != nil {
+		return err
+	}
+	return j.verifier.verify(image)
 }
 
 // open opens the image at the offset, or at 0 where the source cannot. An image that is all there is not opened.
@@ -149,6 +168,7 @@ func open(ctx context.Context, src Source, img Image, start int64) (io.ReadClose
 // receive copies the body to w and counts. A body longer than the image is refused as soon as it is.
 func (c *Cache) receive(ctx context.Context, f *flight, img Image, body io.Reader, w io.Writer, start int64) error {
 	buf := make([]byte, 1<<20)
+	f.transferred.Store(start)
 	for got := start; ; {
 		n, err := fill(ctx, body, buf)
 		got += int64(n)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,6 +51,30 @@ func TestBrokenDownload(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestSilentSource(t *testing.T) {
+	c := newCache(t, t.TempDir(), func(o *Options) { o.StallTimeout, o.Attempts = 20*time.Millisecond, 2 })
+	s := newStore()
+	img := s.put(imageID, "raw", guest(4<<20))
+	_, err := c.Get(context.Background(), img, silent{s}, nil)
+	if !errors.As(err, new(*ErrFetch)) || !errors.Is(err, errStalled) {
+		t.Errorf("got %v", err)
+	}
+	if got := s.opens(imageID); len(got) != 2 {
+		t.Errorf("opened at %v", got)
+	}
+}
+
+// silent is a source whose streams say nothing until they are closed.
+type silent struct{ *store }
+
+func (s silent) Open(ctx context.Context, id string, offset int64) (io.ReadCloser, error) {
+	if _, err := s.store.Open(ctx, id, offset); err != nil {
+		return nil, err
+	}
+	r, _ := io.Pipe()
+	return r, nil
 }
 
 func TestBrokenDownloadIsContinuedByTheNextProcess(t *testing.T) {

@@ -53,6 +53,8 @@ type Options struct {
 	Attempts int
 	// RetryDelay is the pause before a broken download is continued. Default 1 s.
 	RetryDelay time.Duration
+	// StallTimeout is how long a download may bring nothing before it counts as broken off. Default 1 min.
+	StallTimeout time.Duration
 	// LocalStores are directories of the image service on this host. An image whose file:// location lies under one
 	// is copied from there (by reflink where possible) instead of downloaded.
 	LocalStores []string
@@ -113,6 +115,9 @@ func New(o Options) (*Cache, error) {
 	if o.RetryDelay <= 0 {
 		o.RetryDelay = time.Second
 	}
+	if o.StallTimeout <= 0 {
+		o.StallTimeout = time.Minute
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -123,7 +128,7 @@ func New(o Options) (*Cache, error) {
 	}
 	c := &Cache{opts: o, entries: map[string]*entry{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	if err := c.recover(); err != nil {
+	if err := c.clearAway(); err != nil {
 		return nil, fmt.Errorf("image cache: clear away half-done work: %w", err)
 	}
 	return c, nil

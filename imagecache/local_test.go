@@ -80,6 +80,24 @@ func TestLocalStore(t *testing.T) {
 	}
 }
 
+// TestLinkLeftBehind has a link to the image service's own file left by a crash; the next download must not write to it.
+func TestLinkLeftBehind(t *testing.T) {
+	store := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(store, []byte("of the image service"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, s := newCache(t, t.TempDir()), newStore()
+	if err := os.Link(store, c.path(Name(imageID))+".part"); err != nil {
+		t.Fatal(err)
+	}
+	if err := get(t, c, s.put(imageID, "raw", guest(4<<20)), s); err != nil {
+		t.Fatal(err)
+	}
+	if got := mustRead(t, store); string(got) != "of the image service" {
+		t.Errorf("the image service's file is %d other bytes", len(got))
+	}
+}
+
 // TestLockIsNovas has Python take the lock as Nova's node does.
 func TestLockIsNovas(t *testing.T) {
 	python, err := exec.LookPath("python3")

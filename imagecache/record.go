@@ -130,3 +130,11 @@ func inode(st os.FileInfo) uint64 {
 	}
 	return 0
 }
+
+// links returns how many names a file has.
+func links(st os.FileInfo) uint64 {
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		return uint64(sys.Nlink)
+	}
+	return 1
+}

@@ -10,9 +10,9 @@ import (
 // keepPart is how long a broken download waits to be continued.
 const keepPart = 24 * time.Hour
 
-// recover clears away what a crash left. What another node sharing the folder is working on has its lock held and is
+// clearAway removes what a crash left. What another node sharing the folder is working on has its lock held and is
 // left alone.
-func (c *Cache) recover() error {
+func (c *Cache) clearAway() error {
 	list, err := os.ReadDir(c.opts.Dir)
 	if err != nil {
 		return err

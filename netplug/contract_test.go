@@ -15,7 +15,6 @@ import (
 
 // host is a place to plug ports in: the fake, or a network namespace.
 type host struct {
-	name     string
 	links    links
 	add      func(name, kind string, up bool)
 	do       func(func()) // runs f where the links are

@@ -1,6 +1,7 @@
 package netplug
 
 import (
+	"errors"
 	"sync"
 )
 
@@ -52,7 +53,7 @@ func (k *fakeLinks) AddBridge(name string) error {
 	if err == nil {
 		return errLinkExists
 	}
-	if err != errNoLink {
+	if !errors.Is(err, errNoLink) {
 		return err
 	}
 	k.mu.Lock()

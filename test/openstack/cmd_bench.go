@@ -48,7 +48,7 @@ func measure(ctx context.Context, f *flags, nodes []string, o bench.Options, out
 			return err
 		}
 	}
-	cloud, err := bringUpCloud(ctx)
+	cloud, err := bringUpCloud(ctx, f)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ node is expected to pass, or those named), prints a line for each and
 			if _, err := ops.Select(f.chosenNode(), names); err != nil {
 				return err
 			}
-			if _, err := bringUp(cmd.Context(), f.chosenNode()); err != nil {
+			if _, err := bringUp(cmd.Context(), f); err != nil {
 				return err
 			}
 			return drive(f)(cmd, names)

@@ -34,7 +34,7 @@ func holdCommand(f *flags) *cobra.Command {
 		Hidden: true, // it is what up starts
 		Args:   cobra.NoArgs,
 		RunE: fresh(f, func(cmd *cobra.Command, _ []string) error {
-			if _, err := bringUp(cmd.Context(), f.chosenNode()); err != nil {
+			if _, err := bringUp(cmd.Context(), f); err != nil {
 				return err
 			}
 			if err := f.workDir().MarkReady(); err != nil {
@@ -109,8 +109,9 @@ func inherit(f *flags, name string, args ...string) error {
 }
 
 // bringUp brings up the cloud with its compute node, and tells of the progress.
-func bringUp(ctx context.Context, n ground.Node) (*ground.Cloud, error) {
-	c, err := bringUpCloud(ctx)
+func bringUp(ctx context.Context, f *flags) (*ground.Cloud, error) {
+	n := f.chosenNode()
+	c, err := bringUpCloud(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -122,11 +123,14 @@ func bringUp(ctx context.Context, n ground.Node) (*ground.Cloud, error) {
 	return c, nil
 }
 
-func bringUpCloud(ctx context.Context) (*ground.Cloud, error) {
+func bringUpCloud(ctx context.Context, f *flags) (*ground.Cloud, error) {
 	start := time.Now()
 	fmt.Println("bringing up OpenStack; seconds since the start, and of each part:")
-	return ground.Up(ctx, func(part string, took time.Duration) {
-		fmt.Printf("%6.1f %6.1f  %s\n", time.Since(start).Seconds(), took.Seconds(), part)
+	return ground.Up(ctx, ground.Options{
+		GuestKernel: f.kernel,
+		Report: func(part string, took time.Duration) {
+			fmt.Printf("%6.1f %6.1f  %s\n", time.Since(start).Seconds(), took.Seconds(), part)
+		},
 	})
 }
 
@@ -145,7 +149,7 @@ func ensureUp(ctx context.Context, f *flags) error {
 		return err
 	}
 	defer func() { _ = said.Close() }()
-	cmd := exec.Command("/proc/self/exe", "--dir", f.dir, "--node", f.node, "--bolide", f.bolide, "hold")
+	cmd := exec.Command("/proc/self/exe", "--dir", f.dir, "--node", f.node, "--bolide", f.bolide, "--kernel", f.kernel, "hold")
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

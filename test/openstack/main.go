@@ -40,6 +40,7 @@ type flags struct {
 	dir    string
 	node   string
 	bolide string
+	kernel string
 }
 
 func root() *cobra.Command {
@@ -51,16 +52,19 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		PersistentPreRunE: func(*cobra.Command, []string) (err error) {
 			// Inside, the working directory may be another.
-			if f.dir, err = filepath.Abs(f.dir); err == nil {
-				f.bolide, err = filepath.Abs(f.bolide)
+			for _, path := range []*string{&f.dir, &f.bolide, &f.kernel} {
+				if *path, err = filepath.Abs(*path); err != nil {
+					return err
+				}
 			}
-			return err
+			return nil
 		},
 	}
 	p := cmd.PersistentFlags()
-	p.StringVar(&f.dir, "dir", "build/cloud", "working directory; logs and configuration stay there")
+	p.StringVar(&f.dir, "dir", "build/openstack", "working directory; logs and configuration stay there")
 	p.StringVar(&f.node, "node", "bolide", "the compute node: bolide or nova")
 	p.StringVar(&f.bolide, "bolide", "build/bolide", "path of the bolide binary")
+	p.StringVar(&f.kernel, "kernel", "build/guest-kernel", "directory with the guests' kernel, from .ci/deps openstack")
 	cmd.AddCommand(
 		testCommand(f), opsCommand(f), benchCommand(f), demoCommand(f),
 		upCommand(f), holdCommand(f), downCommand(f), shellCommand(f), execCommand(f),

@@ -19,8 +19,9 @@ const (
 )
 
 // buildGuest makes the disk image of a guest that says on its console what it
-// finds (see guest/init).
-func buildGuest(ctx context.Context) error {
+// finds (see guest/init), with the kernel whose package is unpacked in that
+// directory.
+func buildGuest(ctx context.Context, kernel string) error {
 	if err := os.Mkdir(guestSource, 0o755); err != nil {
 		return err
 	}
@@ -37,5 +38,5 @@ func buildGuest(ctx context.Context) error {
 			return err
 		}
 	}
-	return run(ctx, "guest-image", filepath.Join(guestSource, "build.sh"), guestSource, guestDisk)
+	return run(ctx, "guest-image", filepath.Join(guestSource, "build.sh"), guestSource, kernel, guestDisk)
 }

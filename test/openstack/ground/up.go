@@ -18,10 +18,16 @@ type Cloud struct {
 	processes processes
 }
 
+// Options say how a cloud is brought up. All are required.
+type Options struct {
+	GuestKernel string // directory in which the package of the guests' kernel is unpacked
+	// Report is called for each part that is done, by several goroutines at once.
+	Report func(part string, took time.Duration)
+}
+
 // Up brings the whole cloud up, but for the compute node: databases, services,
-// catalogue, image, flavor and network. report is called for each part that is
-// done, by several goroutines at once. Nothing of an earlier run is used.
-func Up(ctx context.Context, report func(part string, took time.Duration)) (*Cloud, error) {
+// catalogue, image, flavor and network. Nothing of an earlier run is used.
+func Up(ctx context.Context, o Options) (*Cloud, error) {
 	c := &Cloud{}
 	start := func(s service) func(context.Context) error {
 		return func(ctx context.Context) error { return c.processes.start(ctx, s) }
@@ -72,11 +78,11 @@ func Up(ctx context.Context, report func(part string, took time.Duration)) (*Clo
 		{"capabilities", []string{"libvirt"}, func(ctx context.Context) error {
 			return run(ctx, "capabilities", "virsh", "--connect", "qemu:///system", "capabilities")
 		}},
-		{"guest image", nil, buildGuest},
+		{"guest image", nil, func(ctx context.Context) error { return buildGuest(ctx, o.GuestKernel) }},
 		{"image", []string{"glance", "catalogue", "guest image"}, seedImage},
 		{"network", []string{"neutron dhcp agent", "neutron bridge agent"}, seedNetwork},
 		{"flavor", []string{"nova"}, seedFlavor},
-	}, report)
+	}, o.Report)
 	if err != nil {
 		return nil, fmt.Errorf("bring the cloud up: %w", err)
 	}

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Builds the guest's disk: Debian's kernel and busybox, booted by syslinux from a
-# FAT file system. usage: build.sh SOURCE-DIRECTORY OUT.qcow2
+# FAT file system. usage: build.sh SOURCE-DIRECTORY KERNEL-DIRECTORY OUT.qcow2
+# where the kernel's package is unpacked in KERNEL-DIRECTORY.
 set -eu
-source=$1 out=$2
-kernel=$(basename "$(ls -d /lib/modules/*-cloud-* | sort -V | tail -n 1)")
+source=$1 kernel=$2 out=$3
+release=$(ls "$kernel/lib/modules")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 root=$work/root
@@ -21,7 +22,7 @@ install -m 755 "$source/lease" "$root/etc/lease"
 # has built in, or lacks, is left out.
 number=100
 for module in virtio_pci virtio_blk virtio_net virtio_scsi ata_piix ahci sd_mod sr_mod isofs vfat nls_cp437 nls_ascii evdev button shpchp; do
-	modprobe --set-version "$kernel" --show-depends "$module" 2>/dev/null | while read -r verb file _; do
+	modprobe --dirname "$kernel" --set-version "$release" --show-depends "$module" 2>/dev/null | while read -r verb file _; do
 		[ "$verb" = insmod ] || continue
 		echo "$file"
 	done
@@ -49,7 +50,7 @@ CFG
 disk=$work/disk
 truncate -s 48M "$disk"
 mkfs.vfat -n GUEST "$disk" >/dev/null
-cp "/boot/vmlinuz-$kernel" "$work/vmlinuz"
+cp "$kernel/boot/vmlinuz-$release" "$work/vmlinuz"
 mcopy -i "$disk" "$work/vmlinuz" "$work/initrd" "$work/syslinux.cfg" ::/
 syslinux --install "$disk"
 qemu-img convert -f raw -O qcow2 "$disk" "$out"

@@ -1,0 +1,86 @@
+# `make` alone lists the targets. They need Debian 12 and Go; what else they need
+# they install (as root).
+
+GO ?= go
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+LINT := build/tools/golangci-lint-$(lastword $(subst @, ,$(GOLANGCI)))
+FUZZTIME ?= 20s
+CLOUD := build/cloud
+NODE ?= bolide
+OPS ?=
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help build check lint race test test-openstack demo shell down bench fuzz deps clean FORCE
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: build/bolide ## compile the one binary, build/bolide
+
+build/bolide: FORCE | deps-build
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/bolide
+
+$(CLOUD): FORCE | deps-build
+	$(GO) build -o $@ ./test/openstack
+
+# -- checks --------------------------------------------------------------------
+
+check: lint race ## formatting, vet, linters, import rules, tidy modules, unit tests under the race detector
+
+lint: $(LINT) | deps-build
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+		test -z "$$unformatted" || { echo "not formatted:" $$unformatted; exit 1; }
+	$(GO) vet ./...
+	$(LINT) run ./...
+	$(GO) mod tidy -diff
+
+race: | deps-test
+	$(GO) test -race -short ./...
+
+$(LINT):
+	GOBIN=$(abspath build/tools) $(GO) install $(GOLANGCI)
+	mv build/tools/golangci-lint $@
+
+# -- tests ---------------------------------------------------------------------
+
+test: | deps-test ## every test that needs no OpenStack; starts its own RabbitMQ, libvirtd and networks
+	$(GO) test ./...
+
+test-openstack: build/bolide $(CLOUD) | deps-openstack ## drive Bolide through the API of a real OpenStack (OPS="build delete", NODE=nova)
+	$(CLOUD) --node $(NODE) test $(OPS)
+
+fuzz: | deps-build ## run every fuzz target for a while (FUZZTIME=20s each)
+	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
+		for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go 2>/dev/null); do \
+			echo "$$dir $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+		done; \
+	done
+
+# -- trying it out -------------------------------------------------------------
+
+demo: build/bolide $(CLOUD) | deps-openstack ## bring up an OpenStack, boot a guest on Bolide, show what it says
+	$(CLOUD) --node $(NODE) demo
+
+shell: build/bolide $(CLOUD) | deps-openstack ## a shell inside that OpenStack
+	$(CLOUD) --node $(NODE) shell
+
+down: $(CLOUD) ## take that OpenStack down
+	$(CLOUD) down
+
+bench: build/bolide $(CLOUD) | deps-openstack deps-peer ## measure Bolide and Nova's own node on this machine
+	$(CLOUD) bench --json build/bench.json
+
+# -- what the above need ---------------------------------------------------------
+
+deps: deps-build deps-test deps-openstack ## install the Debian packages that everything above needs
+
+deps-%:
+	@.ci/deps $*
+
+clean: ## remove what was built
+	rm -rf build
+
+FORCE:

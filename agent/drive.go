@@ -14,7 +14,8 @@ import (
 // the guest's.
 func (s *spawn) writeDrive(r guest.Request, name string) error {
 	files, err := guest.DriveFiles(guest.DriveRequest{
-		Request: r, AdminPassword: s.password, Files: s.files, Random: rand.Reader,
+		Request: r, Devices: s.devices, SecurityGroups: s.groups,
+		AdminPassword: s.password, Files: s.files, Random: rand.Reader,
 	})
 	if err != nil {
 		return fmt.Errorf("make config drive: %w", err)

@@ -29,7 +29,6 @@ type build struct {
 	hosts     json.RawMessage      // host_list: where else the instance could go
 	spec      nova.RequestSpec     // as the scheduler saw the request
 	requested []network.Requested  // ports and networks asked for
-	groups    []string             // security groups
 	limits    resources.NUMALimits // how far the scheduler promised over
 	claim     *resources.Claim
 }

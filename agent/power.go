@@ -15,7 +15,7 @@ import (
 )
 
 // instanceParts are what the operations on an existing guest need of its record beyond its columns.
-var instanceParts = []string{"flavor", "system_metadata", "metadata", "info_cache", "numa_topology", "pci_devices", "pci_requests", "keypairs"}
+var instanceParts = []string{"flavor", "system_metadata", "metadata", "info_cache", "numa_topology", "pci_devices", "pci_requests", "keypairs", "ec2_ids"}
 
 // load reads the instance anew with all that its guest's description depends on: callers send it with as little as
 // they have at hand.

@@ -25,19 +25,22 @@ type spawn struct {
 	vifs     network.Info               //
 	files    []guest.InjectedFile       // that the user put into the guest
 	password string                     // of the administrator, for the config drive
+	groups   []string                   // security groups of the ports, by name
 	powerOff bool                       // the guest is defined but not started
 
 	disksOf guest.Disks
+	devices *nova.Object // the tagged devices; nil: none
 	plugged *expectation // of the ports that Neutron has yet to connect
 }
 
 // steps bring the guest up once its disks and ports are there. Events are expected before the ports are plugged,
-// since Neutron's agent may be quick.
+// since Neutron's agent may be quick. The config drive comes after the definition, because it tells the guest at
+// which addresses libvirt put its tagged devices.
 func (s *spawn) steps() []step {
 	return []step{
-		{name: "config drive", do: s.writeConfigDrive},
 		{name: "plug", do: s.plugPorts, undo: func(ctx context.Context) error { return s.unplug(ctx, s.vifs) }},
 		{name: "define", do: s.define, undo: s.removeDomain},
+		{name: "config drive", do: s.writeConfigDrive},
 		{name: "start", do: s.start},
 		{name: "wait for ports", do: s.awaitPorts},
 	}
@@ -96,6 +99,9 @@ func (s *spawn) writeConfigDrive(ctx context.Context) error {
 	if !guest.NeedsConfigDrive(r) {
 		return nil
 	}
+	if err := s.findTags(ctx); err != nil {
+		return err
+	}
 	return s.writeDrive(r, guest.ConfigDisk)
 }
 
@@ -141,6 +147,30 @@ func (s *spawn) define(ctx context.Context) error {
 		return err
 	}
 	s.recordDefaults(r)
+	s.inst.Set("vcpu_model", guest.VCPUModel(s.profile, described.CPU))
+	return nil
+}
+
+// findTags notes on the instance which of its devices the user tagged and where the guest finds them.
+func (s *spawn) findTags(ctx context.Context) error {
+	rows, err := s.cond.VirtualInterfaces(ctx, s.inst.UUID())
+	if err != nil {
+		return fmt.Errorf("read virtual interfaces: %w", err)
+	}
+	tags := map[string]string{}
+	for _, r := range rows {
+		if r.Tag() != "" {
+			tags[r.UUID()] = r.Tag()
+		}
+	}
+	domain, err := s.domain(ctx)
+	if err != nil {
+		return err
+	}
+	s.devices = guest.DeviceMetadata(guest.TagRequest{
+		Profile: s.profile, Domain: domain, Network: s.vifs, BlockDevices: s.bdms, PortTags: tags,
+	})
+	s.inst.Set("device_metadata", s.devices)
 	return nil
 }
 

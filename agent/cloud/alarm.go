@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -69,7 +70,7 @@ func (a *alarm) stop() {
 func (a *alarm) cause(err error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err != nil && err != io.EOF && a.rang != nil {
+	if err != nil && !errors.Is(err, io.EOF) && a.rang != nil {
 		return a.rang
 	}
 	return err

@@ -84,7 +84,7 @@ func (i *Image) UnmarshalJSON(data []byte) error {
 // Get reads one image's record.
 func (c *Images) Get(ctx context.Context, id Identity, imageID string) (*Image, error) {
 	image := &Image{}
-	_, err := c.svc.do(ctx, id, request{
+	err := c.svc.do(ctx, id, request{
 		method: http.MethodGet, path: imagePath(imageID), out: image, ok: []int{http.StatusOK},
 	})
 	if err != nil {
@@ -101,23 +101,22 @@ func (c *Images) List(ctx context.Context, id Identity, filters url.Values) ([]I
 		query[name] = values
 	}
 	var images []Image
-	path := "/v2/images"
 	for {
 		var page struct {
 			Images []Image
 			Next   string
 		}
-		r := request{method: http.MethodGet, path: path, query: query, out: &page, ok: []int{http.StatusOK}}
-		if _, err := c.svc.do(ctx, id, r); err != nil {
+		r := request{method: http.MethodGet, path: "/v2/images", query: query, out: &page, ok: []int{http.StatusOK}}
+		if err := c.svc.do(ctx, id, r); err != nil {
 			return nil, err
 		}
 		images = append(images, page.Images...)
-		if page.Next == "" {
+		if page.Next == "" || len(page.Images) == 0 {
 			return images, nil
 		}
 		next, err := url.Parse(page.Next)
-		if err != nil || len(page.Images) == 0 {
-			return nil, fmt.Errorf("image: list: next page %q: %w", page.Next, err)
+		if err != nil {
+			return nil, fmt.Errorf("image: next page of the list: %w", err)
 		}
 		query = next.Query()
 	}
@@ -158,7 +157,7 @@ func (c ImageChange) attributes() map[string]any {
 // Create makes a record without data ("queued").
 func (c *Images) Create(ctx context.Context, id Identity, change ImageChange) (*Image, error) {
 	image := &Image{}
-	_, err := c.svc.do(ctx, id, request{
+	err := c.svc.do(ctx, id, request{
 		method: http.MethodPost, path: "/v2/images", in: change.attributes(), out: image, ok: []int{http.StatusCreated},
 	})
 	if err != nil {
@@ -204,7 +203,7 @@ func (c *Images) AddLocation(ctx context.Context, id Identity, imageID string, l
 
 func (c *Images) patch(ctx context.Context, id Identity, imageID string, ops []patchOp) (*Image, error) {
 	image := &Image{}
-	_, err := c.svc.do(ctx, id, request{
+	err := c.svc.do(ctx, id, request{
 		method: http.MethodPatch, path: imagePath(imageID), in: ops, out: image, ok: []int{http.StatusOK},
 		header: map[string]string{"Content-Type": "application/openstack-images-v2.1-json-patch"},
 	})
@@ -217,7 +216,7 @@ func (c *Images) patch(ctx context.Context, id Identity, imageID string, ops []p
 // AddMember lets another project use an image, as a snapshot of somebody else's
 // instance must.
 func (c *Images) AddMember(ctx context.Context, id Identity, imageID, projectID string) error {
-	_, err := c.svc.do(ctx, id, request{
+	err := c.svc.do(ctx, id, request{
 		method: http.MethodPost, path: imagePath(imageID) + "/members", in: map[string]string{"member": projectID}, ok: []int{http.StatusOK},
 	})
 	return err
@@ -225,7 +224,7 @@ func (c *Images) AddMember(ctx context.Context, id Identity, imageID, projectID 
 
 // Delete removes an image with its data.
 func (c *Images) Delete(ctx context.Context, id Identity, imageID string) error {
-	_, err := c.svc.do(ctx, id, request{
+	err := c.svc.do(ctx, id, request{
 		method: http.MethodDelete, path: imagePath(imageID), ok: []int{http.StatusNoContent},
 	})
 	return err

@@ -32,18 +32,18 @@ func (c *Images) Open(ctx context.Context, id Identity, imageID string, offset i
 	if offset > 0 {
 		r.header["Range"] = fmt.Sprintf("bytes=%d-", offset)
 	}
-	resp, err := c.svc.do(ctx, id, r)
+	got, err := c.svc.open(ctx, id, r)
 	if err != nil {
 		if IsStatus(err, http.StatusRequestedRangeNotSatisfiable) {
 			return nil, fmt.Errorf("%w: %w", ErrNoRange, err)
 		}
 		return nil, err
 	}
-	body := resp.Body
+	body := got.body
 	switch {
-	case resp.StatusCode == http.StatusNoContent:
+	case got.status == http.StatusNoContent:
 		return nil, errors.Join(ErrNoData, body.Close())
-	case offset > 0 && resp.StatusCode != http.StatusPartialContent:
+	case offset > 0 && got.status != http.StatusPartialContent:
 		return nil, errors.Join(ErrNoRange, body.Close())
 	}
 	return body, nil
@@ -65,7 +65,7 @@ type Upload struct {
 func (c *Images) Upload(ctx context.Context, id Identity, imageID string, u Upload) error {
 	ctx, alarm := newAlarm(ctx, c.svc.timeout)
 	defer alarm.stop()
-	_, err := c.svc.do(ctx, id, request{
+	err := c.svc.do(ctx, id, request{
 		method: http.MethodPut, path: imagePath(imageID) + "/file", body: &upload{Upload: u, alarm: alarm},
 		header: map[string]string{"Content-Type": "application/octet-stream"}, ok: []int{http.StatusNoContent},
 	})

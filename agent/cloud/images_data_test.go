@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -124,5 +125,22 @@ func TestAddLocation(t *testing.T) {
 	image, err := open(t, s.options()).Images().AddLocation(t.Context(), Identity{}, "i", Location{URL: "rbd://fsid/pool/image/snap"})
 	if err != nil || len(image.Locations) != 1 || len(image.Properties) != 1 || image.Properties["number"] != "7" {
 		t.Errorf("%+v, %v", image, err)
+	}
+}
+
+func TestImageListIsRead(t *testing.T) {
+	s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("owner") != "me" || r.URL.Query().Get("sort_key") != "created_at" {
+			t.Errorf("query %s", r.URL.RawQuery)
+		}
+		if r.URL.Query().Get("marker") == "" {
+			says(`{"images": [{"id": "1"}], "next": "/v2/images?marker=1&owner=me&sort_key=created_at"}`)(w, r)
+			return
+		}
+		says(`{"images": [{"id": "2"}]}`)(w, r)
+	})
+	images, err := open(t, s.options()).Images().List(t.Context(), Identity{}, url.Values{"owner": {"me"}})
+	if err != nil || len(images) != 2 || images[1].ID != "2" {
+		t.Errorf("%+v, %v", images, err)
 	}
 }

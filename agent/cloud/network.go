@@ -135,7 +135,7 @@ func (c *Network) AutoAllocatedNetwork(ctx context.Context, id Identity, project
 
 // call is one request for one record.
 func (c *Network) call(ctx context.Context, id Identity, method, path string, in, out any) error {
-	_, err := c.svc.do(ctx, id, request{
+	err := c.svc.do(ctx, id, request{
 		method: method, path: "/v2.0" + path, in: in, out: out,
 		ok: []int{http.StatusOK, http.StatusCreated, http.StatusNoContent},
 	})

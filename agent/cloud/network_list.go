@@ -33,7 +33,7 @@ func list[T any](ctx context.Context, s *service, id Identity, collection string
 // page reads one page; next is nil after the last one.
 func page[T any](ctx context.Context, s *service, id Identity, collection string, query url.Values) (items []T, next url.Values, err error) {
 	var body map[string]json.RawMessage
-	_, err = s.do(ctx, id, request{
+	err = s.do(ctx, id, request{
 		method: http.MethodGet, path: "/v2.0/" + collection, query: query, out: &body, ok: []int{http.StatusOK},
 	})
 	if err != nil {

@@ -229,7 +229,7 @@ func (c *Placement) SetAggregates(ctx context.Context, id Identity, providerUUID
 
 func (c *Placement) call(ctx context.Context, id Identity, version, method, path string, query url.Values, in, out any) error {
 	header := map[string]string{"OpenStack-API-Version": "placement " + version}
-	_, err := c.svc.do(ctx, id.Node(), request{
+	err := c.svc.do(ctx, id.Node(), request{
 		method: method, path: path, query: query, header: header, in: in, out: out,
 		ok: []int{http.StatusOK, http.StatusCreated, http.StatusNoContent},
 	})

@@ -8,15 +8,15 @@ import (
 )
 
 func TestRetries(t *testing.T) {
-	get := func(c *Cloud, ctx context.Context) error {
+	get := func(ctx context.Context, c *Cloud) error {
 		_, err := c.Network().ShowPort(ctx, Identity{}, "p")
 		return err
 	}
-	post := func(c *Cloud, ctx context.Context) error {
+	post := func(ctx context.Context, c *Cloud) error {
 		_, err := c.Network().CreatePort(ctx, Identity{}, Attributes{})
 		return err
 	}
-	put := func(c *Cloud, ctx context.Context) error {
+	put := func(ctx context.Context, c *Cloud) error {
 		_, err := c.Network().UpdatePort(ctx, Identity{}, "p", Attributes{})
 		return err
 	}
@@ -24,7 +24,7 @@ func TestRetries(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		answer   http.HandlerFunc
-		call     func(*Cloud, context.Context) error
+		call     func(context.Context, *Cloud) error
 		requests int
 		fails    bool
 	}{
@@ -43,7 +43,7 @@ func TestRetries(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t, c.answer)
-			err := c.call(open(t, s.options()), t.Context())
+			err := c.call(t.Context(), open(t, s.options()))
 			if n := len(s.requests()); n != c.requests || (err != nil) != c.fails {
 				t.Errorf("%d requests, error %v; want %d, %v", n, err, c.requests, c.fails)
 			}

@@ -68,46 +68,58 @@ func newService(name, serviceType string, o ServiceOptions, own *session, all Op
 	return s, nil
 }
 
+// answer is what came back. The body of a stream request is open and the
+// caller's to close; any other is read already.
+type answer struct {
+	status int
+	body   io.ReadCloser
+}
+
 // do makes the call, within a deadline per attempt and as often as is safe.
-// Errors of the service are *Error. A stream request's answer must be closed by
-// the caller; all others are read already.
-func (s *service) do(ctx context.Context, id Identity, r request) (*http.Response, error) {
+// Errors of the service are *Error.
+func (s *service) do(ctx context.Context, id Identity, r request) error {
+	_, err := s.open(ctx, id, r)
+	return err
+}
+
+// open is do for a caller that wants the answer.
+func (s *service) open(ctx context.Context, id Identity, r request) (answer, error) {
 	renewed := false
 	for failures := 0; ; {
 		who, err := s.credentials(ctx, id)
-		var resp *http.Response
+		var got answer
 		if err == nil {
-			resp, err = s.attempt(ctx, id, who, r)
+			got, err = s.attempt(ctx, id, who, r)
 		}
 		if err == nil || ctx.Err() == nil { // a caller that gave up says nothing of the service
 			s.record(err, who)
 		}
 		if err == nil || ctx.Err() != nil {
-			return resp, err
+			return got, err
 		}
 		if who != nil && IsUnauthorized(err) && !renewed && r.body == nil && who.renewable() {
 			renewed = true
 			if err := who.renew(ctx); err != nil {
-				return nil, err
+				return answer{}, err
 			}
 			continue
 		}
 		failures++
 		pause, again := retryable(r, err, failures)
 		if !again || failures > s.retries {
-			return nil, err
+			return answer{}, err
 		}
 		s.log.WithError(err).WithField("attempt", failures).Warn("service call is tried again")
 		if s.sleep(ctx, pause) != nil {
-			return nil, err
+			return answer{}, err
 		}
 	}
 }
 
-func (s *service) attempt(ctx context.Context, id Identity, who *credentials, r request) (*http.Response, error) {
+func (s *service) attempt(ctx context.Context, id Identity, who *credentials, r request) (answer, error) {
 	base, err := s.where.next(who.catalog)
 	if err != nil {
-		return nil, s.unconfigured(err.Error())
+		return answer{}, s.unconfigured(err.Error())
 	}
 	if r.inProject != "" {
 		base += r.inProject + "/" + url.PathEscape(who.project(id))
@@ -132,24 +144,23 @@ func (s *service) attempt(ctx context.Context, id Identity, who *credentials, r 
 	}
 	resp, err := provider.Request(ctx, r.method, address, opts)
 	if err != nil {
-		return nil, s.failure(ctx, r.method, address, err)
+		return answer{}, s.failure(ctx, r.method, address, err)
 	}
-	return resp, nil
+	return answer{resp.StatusCode, resp.Body}, nil
 }
 
 // stream returns once the answer's body begins; an alarm watches it from then
 // on.
-func (s *service) stream(ctx context.Context, p *gophercloud.ProviderClient, method, address string, opts *gophercloud.RequestOpts) (*http.Response, error) {
+func (s *service) stream(ctx context.Context, p *gophercloud.ProviderClient, method, address string, opts *gophercloud.RequestOpts) (answer, error) {
 	ctx, alarm := newAlarm(ctx, s.timeout)
 	resp, err := p.Request(ctx, method, address, opts)
 	if err != nil {
 		err = s.failure(ctx, method, address, err)
 		alarm.stop()
-		return nil, err
+		return answer{}, err
 	}
 	alarm.pause()
-	resp.Body = &download{ReadCloser: resp.Body, alarm: alarm}
-	return resp, nil
+	return answer{resp.StatusCode, &download{ReadCloser: resp.Body, alarm: alarm}}, nil
 }
 
 func (s *service) failure(ctx context.Context, method, address string, err error) error {

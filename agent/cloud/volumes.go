@@ -111,7 +111,7 @@ func (c *Volumes) attachment(ctx context.Context, id Identity, method, path stri
 }
 
 func (c *Volumes) call(ctx context.Context, id Identity, method, path string, in, out any) error {
-	_, err := c.svc.do(ctx, id, request{
+	err := c.svc.do(ctx, id, request{
 		method: method, inProject: "/v3", path: path, in: in, out: out,
 		header: map[string]string{"OpenStack-API-Version": "volume " + versionAttachments},
 		ok:     []int{http.StatusOK, http.StatusAccepted, http.StatusNoContent},

@@ -281,7 +281,7 @@ func (c *Cloud) finish() {
 	}
 	raw, err := json.MarshalIndent(c.rec, "", " ")
 	if err == nil {
-		err = os.WriteFile(c.file, append(raw, '\n'), 0o644) //nolint:gosec // test data
+		err = os.WriteFile(c.file, append(raw, '\n'), 0o644)
 	}
 	if err != nil {
 		c.tb.Errorf("write recording: %v", err)

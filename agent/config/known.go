@@ -8,7 +8,8 @@ import (
 )
 
 // Options that are in nova.conf for others, in nova.conf's own format: name =
-// default. A section "x" with the line "* =" is known as a whole.
+// default. A section with the line "* =" is known as a whole, and one whose
+// name ends in "*" stands for all that begin so.
 var (
 	//go:embed known/ignored.conf
 	ignoredText string
@@ -63,11 +64,17 @@ func (k *known) warnings(files []*file, declared []*option) []Warning {
 	for _, f := range files {
 		for _, a := range f.order {
 			r := ref{normalSection(a.section), a.name}
-			if used[r] || seen[r] || k.sections[r.section] {
+			if used[r] || k.whole(r.section) {
+				continue
+			}
+			if !open[r.section] && !k.hasSection(r.section) {
+				r.name = "*" // of an unknown section, say it once
+			}
+			if seen[r] {
 				continue
 			}
 			seen[r] = true
-			if w, ok := k.warn(r, a.value, open); ok {
+			if w, ok := k.warn(r, a.value); ok {
 				w.From = fmt.Sprintf("%s:%d", f.path, a.line)
 				ws = append(ws, w)
 			}
@@ -76,22 +83,32 @@ func (k *known) warnings(files []*file, declared []*option) []Warning {
 	return ws
 }
 
-func (k *known) warn(r ref, value string, open map[string]bool) (Warning, bool) {
+func (k *known) warn(r ref, value string) (Warning, bool) {
 	def, isKnown := k.defaults[r]
 	switch {
 	case isKnown && (!k.ignored[r] || sameText(value, def)):
 		return Warning{}, false
 	case isKnown:
 		return Warning{Kind: Ignored, Option: r.String(), Text: "ignored: Bolide does not use this option"}, true
-	case r.section != "DEFAULT" && !open[r.section] && !k.hasSection(r.section):
-		return Warning{}, false // another program's section, such as a Neutron physnet's
+	case r.name == "*":
+		return Warning{Kind: Unknown, Option: "[" + r.section + "]", Text: "unknown section (misspelt?)"}, true
 	}
 	return Warning{Kind: Unknown, Option: r.String(), Text: "unknown option (misspelt?)"}, true
 }
 
-func (k *known) hasSection(s string) bool {
+// whole reports whether a section is known with whatever it holds.
+func (k *known) whole(section string) bool {
+	for s := range k.sections {
+		if prefix, ok := strings.CutSuffix(s, "*"); s == section || ok && strings.HasPrefix(section, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *known) hasSection(section string) bool {
 	for r := range k.defaults {
-		if r.section == s {
+		if r.section == section {
 			return true
 		}
 	}

@@ -283,6 +283,11 @@ VIRT_TYPE = kvm
 max_attempts = 3
 [neutron_physnet_physnet1]
 numa_nodes = 0
+[libvrit]
+virt_type = kvm
+cpu_mode = none
+[default]
+debug = true
 [libvirt]
 volume_clear = none
 `)
@@ -302,6 +307,8 @@ volume_clear = none
 		"ignored: [DEFAULT] use_syslog (/nova.conf:5): ignored: Bolide does not use this option",
 		"ignored: [libvirt] volume_clear (/nova.conf:13): ignored: Bolide does not use this option",
 		"unknown: [libvirt] VIRT_TYPE (/nova.conf:14): unknown option (misspelt?)",
+		"unknown: [libvrit] (/nova.conf:20): unknown section (misspelt?)",
+		"unknown: [default] (/nova.conf:23): unknown section (misspelt?)",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -60,7 +60,7 @@ func (a *app) top(ctx context.Context, every time.Duration) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		page = bytes.ReplaceAll(page, []byte("\n"), []byte(lineClear+"\n"))
+		page = bytes.ReplaceAll(firstLines(page, st.height-1), []byte("\n"), []byte(lineClear+"\n"))
 		if _, err := fmt.Fprintf(a.out, "%s%s%s", screenHome, page, screenClear); err != nil {
 			return err
 		}
@@ -70,4 +70,13 @@ func (a *app) top(ctx context.Context, every time.Duration) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// firstLines is as much of a page as fits on the screen; n ≤ 0 = all of it.
+func firstLines(page []byte, n int) []byte {
+	lines := bytes.SplitAfter(page, []byte("\n"))
+	if n <= 0 || len(lines) <= n {
+		return page
+	}
+	return bytes.Join(lines[:n], nil)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -31,7 +32,7 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 func sampleSnapshot() *status.Snapshot {
-	s := sampleSource{}.Snapshot(nil) //nolint:staticcheck // the sample waits for nothing
+	s := sampleSource{}.Snapshot(context.Background())
 	b, _ := sampleBoard()
 	s.Health, s.Operations, s.Failures = status.Warn, b.Operations(), b.Failures()
 	return &s
@@ -122,6 +123,14 @@ func TestBytesOf(t *testing.T) {
 	for n, want := range map[int64]string{5: "5 B", 1536: "1.5 KiB", 20 << 30: "20.0 GiB"} {
 		if got := bytesOf(n); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestFirstLines(t *testing.T) {
+	for n, want := range map[int]string{0: "a\nb\nc\n", 2: "a\nb\n", 9: "a\nb\nc\n"} {
+		if got := string(firstLines([]byte("a\nb\nc\n"), n)); got != want {
+			t.Errorf("%d lines: %q, want %q", n, got, want)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 type style struct {
 	colours bool
 	width   int // of the terminal in columns; 0 = not known
+	height  int // in lines
 	now     time.Time
 }
 
@@ -32,7 +33,7 @@ func (a *app) style(now time.Time) style {
 	if err != nil {
 		return s
 	}
-	s.width = int(size.Col)
+	s.width, s.height = int(size.Col), int(size.Row)
 	s.colours = true
 	for _, e := range a.env {
 		if e == "TERM=dumb" || strings.HasPrefix(e, "NO_COLOR=") && e != "NO_COLOR=" {

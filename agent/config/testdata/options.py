@@ -2,13 +2,9 @@
 
     options.py                    every option it registers
     options.py values ARGUMENT…   their values, for nova-compute's arguments
-    options.py parse              of each text in the JSON list on standard
-                                  input: its assignments, or null
-    options.py convert            of each [type, text] there: its value, or null
 """
 import json
 import sys
-import tempfile
 
 from keystoneauth1 import loading
 from oslo_config import cfg
@@ -103,41 +99,8 @@ def values(arguments):
             for group, namespace, info in each()}
 
 
-def parse(content):
-    with tempfile.NamedTemporaryFile(suffix='.conf') as f:
-        f.write(content.encode())
-        f.flush()
-        sections = {}
-        parser = cfg.ConfigParser(f.name, sections)
-        try:
-            parser.parse()
-        except cfg.iniparser.ParseError:
-            return None
-        return [[s, n, v] for s in sections for n in sections[s] for v in sections[s][n]]
-
-
-KINDS = {
-    'bool': types.Boolean(), 'int': types.Integer(), 'float': types.Float(),
-    'list': types.List(), 'dict': types.Dict(), 'port': types.Port(),
-    'ip': types.IPAddress(), 'host': types.HostAddress(), 'domain': types.HostDomain(),
-    'uri': types.URI(),
-}
-
-
-def convert(kind, content):
-    try:
-        return json.dumps(KINDS[kind](content), sort_keys=True)
-    except ValueError:
-        return None
-
-
-mode = (sys.argv[1:] or ['list'])[0]
-if mode == 'values':
+if sys.argv[1:2] == ['values']:
     out = values(sys.argv[2:])
-elif mode == 'parse':
-    out = [parse(t) for t in json.load(sys.stdin)]
-elif mode == 'convert':
-    out = [convert(k, t) for k, t in json.load(sys.stdin)]
 else:
     out = [describe(group, info) for group, namespace, info in each()]
 json.dump(out, sys.stdout)

@@ -149,9 +149,11 @@ func actHost[T any](ctx context.Context, h *Host, c call, f func(context.Context
 	ctx, cancel := h.limited(ctx, c)
 	defer cancel()
 	value, err := func() (T, error) {
-		if err := h.WaitReady(ctx); err != nil {
+		l, err := h.acquire(ctx)
+		if err != nil {
 			return zero, err
 		}
+		h.release(l) // it only had to be up
 		gate := c.guest
 		if c.force {
 			gate = ""

@@ -132,9 +132,10 @@ func (h *Host) State() LinkState {
 	return s
 }
 
-// WaitReady waits until libvirt is connected and events are registered.
+// WaitReady waits until libvirt is connected and events are registered, as long as
+// the context allows.
 func (h *Host) WaitReady(ctx context.Context) error {
-	l, err := h.acquire(ctx)
+	l, err := h.await(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("wait for libvirt: %w", err)
 	}

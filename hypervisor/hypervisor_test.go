@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,5 +94,66 @@ func expect(t testing.TB, events <-chan Event, kind Kind) Event {
 		case <-deadline:
 			t.Fatalf("no event %q in %s", kind, patience)
 		}
+	}
+}
+
+// waitFor waits until something holds.
+func waitFor(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s in %s", what, patience)
+		}
+	}
+}
+
+// TestNotRunning: without Run a call fails, it does not hang.
+func TestNotRunning(t *testing.T) {
+	h := New(Options{URI: "qemu:///none", Grace: 10 * time.Millisecond, Log: testLog(t)})
+	if _, err := h.Guests(within(t, patience)); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("guests: %v", err)
+	}
+	if s := h.State(); s.Up || s.Err == "" {
+		t.Errorf("state: %+v", s)
+	}
+}
+
+// TestEnded: after Run a call fails, it does not hang.
+func TestEnded(t *testing.T) {
+	d := virt.Start(t)
+	h := New(Options{URI: d.URI(), Grace: 10 * time.Millisecond, Log: testLog(t)})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+	if err := h.WaitReady(within(t, patience)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Run: %v", err)
+	}
+	if _, err := h.Guests(within(t, patience)); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("guests: %v", err)
+	}
+	if _, err := h.Facts(within(t, patience)); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("facts: %v", err)
+	}
+}
+
+// TestNoServer: a libvirtd that is not there is reported once, in words.
+func TestNoServer(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "none")
+	h := New(Options{URI: "qemu+unix:///system?socket=" + socket, Grace: 10 * time.Millisecond, Log: testLog(t)})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+	waitFor(t, "reason", func() bool { return strings.Contains(h.State().Err, socket) })
+	if err := h.Start(within(t, patience), "u", StartOptions{}); !errors.Is(err, ErrUnavailable) ||
+		!strings.Contains(err.Error(), socket) {
+		t.Errorf("start: %v", err)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Run: %v", err)
 	}
 }

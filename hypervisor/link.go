@@ -167,6 +167,11 @@ func (h *Host) closeLink(l *link) {
 func (h *Host) acquire(ctx context.Context) (*link, error) {
 	grace := time.NewTimer(h.opts.Grace)
 	defer grace.Stop()
+	return h.await(ctx, grace.C)
+}
+
+// await waits for the link to be up, at most until tooLate, and holds it.
+func (h *Host) await(ctx context.Context, tooLate <-chan time.Time) (*link, error) {
 	for {
 		h.mu.Lock()
 		l, up, reason := h.link, h.up, h.state.Err
@@ -178,7 +183,7 @@ func (h *Host) acquire(ctx context.Context) (*link, error) {
 		h.mu.Unlock()
 		select {
 		case <-up:
-		case <-grace.C:
+		case <-tooLate:
 			return nil, fmt.Errorf("%w: %s", ErrUnavailable, reason)
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: %s: %w", ErrUnavailable, reason, ctx.Err())

@@ -29,8 +29,7 @@ func TestOpenEnvelope(t *testing.T) {
 		{"without blanks", `{"oslo.version":"2.0","oslo.message":"{}"}`, `{}`, ""},
 		{"other order", `{"oslo.message": "{}", "oslo.version": "2.0"}`, `{}`, ""},
 		{"more keys", `{"oslo.version": "2.0", "oslo.message": "{}", "x": "y"}`, `{}`, ""},
-		{"other escapes", `{"oslo.version": "2.0", "oslo.message": "{\u0022a\u0022:\n1}"}`, "", "envelope"},
-		{"escaped letters", `{"oslo.version": "2.0", "oslo.message": "{\u0022a\u0022:\n1}"}`[:45] + `}"}`, "", ""},
+		{"other escapes", `{"oslo.version": "2.0", "oslo.message": "{\u0022a\u0022:\n1}"}`, "{\"a\":\n1}", ""},
 		{"no envelope", `{"method": "x"}`, `{"method": "x"}`, ""},
 		{"half an envelope", `{"oslo.version": "2.0"}`, `{"oslo.version": "2.0"}`, ""},
 		{"older minor", `{"oslo.version": "2.-1", "oslo.message": "{}"}`, "", "version"},
@@ -39,9 +38,6 @@ func TestOpenEnvelope(t *testing.T) {
 		{"no JSON", `x`, "", "envelope"},
 		{"open end", `{"oslo.version": "2.0", "oslo.message": "{}\"}`, "", "envelope"},
 	} {
-		if c.name == "other escapes" || c.name == "escaped letters" {
-			continue
-		}
 		t.Run(c.name, func(t *testing.T) {
 			got, err := openEnvelope([]byte(c.body))
 			if c.err != "" {

@@ -16,7 +16,7 @@ import (
 )
 
 // rabbit is the broker of this package's tests.
-var rabbit broker.Shared
+var rabbit = broker.Shared{Options: broker.Options{TLS: true}}
 
 func TestMain(m *testing.M) {
 	code := m.Run()

@@ -30,7 +30,8 @@ type Options struct {
 	// MaxConcurrent is how many downloads, copies and conversions may run at once ([compute]
 	// max_concurrent_disk_ops). Default min(2, CPUs/4), at least 1.
 	MaxConcurrent int
-	// User and Group are the numeric identity qemu-img runs under when the daemon is root. Default 65534 (nobody).
+	// User and Group are the numeric identity qemu-img runs under when the daemon may change it, as root may. Default
+	// 65534 (nobody).
 	User, Group uint32
 	// Inspect bounds the calls that only read headers or write them. Default 1 GiB, 30 s of CPU, 1 min.
 	Inspect Limits

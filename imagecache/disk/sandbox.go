@@ -13,14 +13,16 @@ import (
 // sandbox is what the kernel and the daemon's rights allow to confine a command with.
 //
 // With Landlock the command may read the system's programs and libraries and the files the job names, and write only
-// the ones the job names. As root it further becomes an unprivileged user whose one capability, CAP_DAC_OVERRIDE,
-// lets it open those files whoever owns them and nothing more, in network and IPC namespaces of its own; otherwise
-// Landlock forbids TCP where the kernel is new enough. no_new_privs is set in every case, and disk I/O is idle class.
+// the ones the job names. Where the daemon has the capabilities (as root it does) the command further becomes an
+// unprivileged user whose one capability, CAP_DAC_OVERRIDE, lets it open those files whoever owns them and nothing
+// more, in network and IPC namespaces of its own; otherwise Landlock forbids TCP where the kernel is new enough.
+// no_new_privs is set in every case, and disk I/O is idle class.
 type sandbox struct {
-	landlock  bool
-	abi       int
-	root      bool
-	user, grp uint32
+	landlock   bool
+	abi        int  // of Landlock
+	otherUser  bool // the daemon may become another user
+	namespaces bool // the daemon may make namespaces
+	user, grp  uint32
 }
 
 // Landlock rights by the ABI that brought them (include/uapi/linux/landlock.h).
@@ -43,8 +45,20 @@ func findSandbox(o Options) sandbox {
 	if errno == 0 {
 		s.landlock, s.abi = true, int(abi)
 	}
-	s.root = os.Geteuid() == 0
+	have := capabilities()
+	s.otherUser = have(unix.CAP_SETUID) && have(unix.CAP_SETGID) && have(unix.CAP_DAC_OVERRIDE)
+	s.namespaces = have(unix.CAP_SYS_ADMIN)
 	return s
+}
+
+// capabilities returns what tells whether this process has a capability in effect.
+func capabilities() func(capability int) bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return func(int) bool { return false }
+	}
+	return func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
 }
 
 // enter confines the calling thread, and with it what cmd starts from this thread. The thread must not be used for
@@ -55,9 +69,11 @@ func (s sandbox) enter(cmd *exec.Cmd, j job) error {
 	if !s.landlock {
 		return nil
 	}
-	if s.root {
+	if s.otherUser {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: s.user, Gid: s.grp}
 		cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_DAC_OVERRIDE}
+	}
+	if s.namespaces {
 		cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET | unix.CLONE_NEWIPC
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

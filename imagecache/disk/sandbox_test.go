@@ -62,7 +62,7 @@ func TestSandbox(t *testing.T) {
 
 func TestSandboxAsRoot(t *testing.T) {
 	tool := newTool(t)
-	if os.Geteuid() != 0 || !tool.sandbox.landlock {
+	if s := tool.sandbox; !s.landlock || !s.otherUser || !s.namespaces {
 		t.Skip("needs root and Landlock")
 	}
 	out, err := confined(t, tool, job{argv: []string{"sh", "-c", "id -u; id -G; grep -c : /proc/net/dev; ulimit -v; ulimit -t"},

@@ -1,0 +1,268 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"libvirt.org/go/libvirtxml"
+
+	"bolide/agent/guest"
+	"bolide/agent/network"
+	"bolide/hypervisor"
+	"bolide/hypervisor/domainxml"
+	"bolide/rpc/nova"
+)
+
+// detachAgain is how often a guest that holds on to a device is asked again to let it go.
+const detachAgain = 5 * time.Second
+
+// opAttachInterface gives a guest one more port: POST /servers/{id}/os-interface.
+func opAttachInterface(*Agent) operation {
+	return operation{
+		method: "attach_interface", event: "compute_attach_interface",
+		queued: true, interruptible: true, keepsFault: true,
+		do: func(ctx context.Context, t *task) (any, error) {
+			var want struct{ network, port, address, tag *string }
+			for name, into := range map[string]**string{
+				"network_id": &want.network, "port_id": &want.port, "requested_ip": &want.address, "tag": &want.tag,
+			} {
+				if err := t.req.OptionalArg(name, into); err != nil {
+					return nil, err
+				}
+			}
+			s, err := t.existing(ctx)
+			if err != nil {
+				return nil, err
+			}
+			a := &attachment{spawn: s, want: network.Requested{
+				NetworkID: orEmpty(want.network), PortID: orEmpty(want.port), Address: orEmpty(want.address), Tag: orEmpty(want.tag),
+			}}
+			if err := t.run(ctx, a.steps()); err != nil {
+				return nil, attachError(t.inst.UUID(), err)
+			}
+			return a.vif, nil
+		},
+	}
+}
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// attachment is what the steps of an attach share.
+type attachment struct {
+	*spawn
+	want network.Requested
+	vif  network.VIF
+}
+
+func (a *attachment) steps() []step {
+	return []step{
+		{name: "port", do: a.allocate, undo: a.release},
+		{name: "plug", do: func(ctx context.Context) error { return a.plug(ctx, network.Info{a.vif}) },
+			undo: func(ctx context.Context) error { return a.unplug(ctx, network.Info{a.vif}) }},
+		{name: "attach", do: a.attach, undo: func(ctx context.Context) error { return a.detachVIF(ctx, a.vif) }},
+		{name: "record", do: a.record},
+	}
+}
+
+// allocate makes or takes the port and binds it to this host.
+func (a *attachment) allocate(ctx context.Context) error {
+	out, err := a.ports.AllocatePort(ctx, a.id, network.AllocateRequest{
+		InstanceUUID: a.inst.UUID(), ProjectID: a.inst.ProjectID(), Hostname: a.inst.Hostname(),
+		AvailabilityZone: a.inst.AvailabilityZone(), Host: a.cfg.Default.Host,
+		Requested: []network.Requested{a.want}, Current: a.vifs, Records: vifRecords{a.cond},
+	})
+	if err != nil {
+		return portError(err)
+	}
+	if len(out.New) != 1 {
+		return nova.NewError("InterfaceAttachFailed", map[string]any{"instance_uuid": a.inst.UUID()})
+	}
+	a.vif, a.vifs = out.New[0], out.All
+	return a.cachePorts(ctx, a.vifs)
+}
+
+func (a *attachment) release(ctx context.Context) error {
+	if a.vif.ID == "" {
+		return nil
+	}
+	return a.givePortBack(ctx, a.vifs, a.vif.ID)
+}
+
+// attach plugs the card into the definition and, if the guest runs, into the guest.
+func (a *attachment) attach(ctx context.Context) error {
+	r, err := a.request(ctx)
+	if err != nil {
+		return err
+	}
+	nic, err := guest.Interface(r, a.vif)
+	if err != nil {
+		return err
+	}
+	xml, err := domainxml.InterfaceXML(nic)
+	if err != nil {
+		return fmt.Errorf("describe the card of port %s: %w", a.vif.ID, err)
+	}
+	power, err := a.powerNow(ctx)
+	if err != nil {
+		return err
+	}
+	live := power == nova.PowerRunning || power == nova.PowerPaused
+	if err := a.hypervisor.AttachDevice(ctx, a.inst.UUID(), xml, hypervisor.DeviceOptions{Live: live, Config: true}); err != nil {
+		return a.guestError(err)
+	}
+	return nil
+}
+
+// record saves what the new card changes of the instance.
+func (a *attachment) record(ctx context.Context) error {
+	if err := a.findTags(ctx); err != nil {
+		return err
+	}
+	return a.cond.SaveInstance(ctx, a.inst, nova.Expect{})
+}
+
+// attachError keeps the refusals of Neutron, which the API passes on to the user, and names everything else as
+// Nova does.
+func attachError(instance string, err error) error {
+	if nova.ClassOf(err) != "" {
+		return err
+	}
+	return nova.NewError("InterfaceAttachFailed", map[string]any{"instance_uuid": instance}).Because(err)
+}
+
+// opDetachInterface takes a port from a guest: DELETE /servers/{id}/os-interface/{port}.
+func opDetachInterface(*Agent) operation {
+	return operation{
+		method: "detach_interface", event: "compute_detach_interface",
+		queued: true, interruptible: true, keepsFault: true,
+		do: func(ctx context.Context, t *task) (any, error) {
+			var port string
+			if err := t.req.Arg("port_id", &port); err != nil {
+				return nil, err
+			}
+			if err := t.load(ctx); err != nil {
+				return nil, err
+			}
+			vifs := t.cachedPorts()
+			vif := vifs.Find(port)
+			if vif == nil {
+				return nil, nova.NewErrorText("PortNotFound", fmt.Sprintf("Port %s is not attached", port))
+			}
+			if err := t.detachVIF(ctx, *vif); err != nil {
+				return nil, nova.NewError("InterfaceDetachFailed", map[string]any{"instance_uuid": t.inst.UUID()}).Because(err)
+			}
+			if err := t.givePortBack(ctx, vifs, port); err != nil {
+				return nil, err
+			}
+			return nil, t.cond.SaveInstance(ctx, t.inst, nova.Expect{})
+		},
+	}
+}
+
+// givePortBack deletes or frees one port and writes the others to the info cache.
+func (t *task) givePortBack(ctx context.Context, vifs network.Info, port string) error {
+	left, err := t.ports.DeallocatePort(ctx, t.id.Node(), network.DeallocatePortRequest{
+		InstanceUUID: t.inst.UUID(), ProjectID: t.inst.ProjectID(), PortID: port, Current: vifs, Records: vifRecords{t.cond},
+	})
+	if err != nil {
+		return portError(err)
+	}
+	return t.cachePorts(ctx, left.Info)
+}
+
+// detachVIF takes the port's card out of the guest and its definition, and the port off the host. A card that is not
+// there is out. The port is unplugged whatever comes of the guest, since the user no longer wants it.
+func (t *task) detachVIF(ctx context.Context, v network.VIF) error {
+	events, leave := t.hypervisor.Subscribe()
+	defer leave()
+	err := t.detachCard(ctx, v.Address, events)
+	return errors.Join(err, t.unplug(ctx, network.Info{v}))
+}
+
+// detachCard asks the running guest to let the card go until its live definition no longer has it. libvirt's event
+// tells at once when the guest has; but an event may be lost, and a guest that is booting does not hear the first
+// question, so it is asked again every few seconds until its time is over.
+func (t *task) detachCard(ctx context.Context, mac string, events <-chan hypervisor.Event) error {
+	l := t.cfg.Libvirt
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.DeviceDetachAttempts)*l.DeviceDetachTimeout)
+	defer cancel()
+	if err := t.dropCard(ctx, mac, hypervisor.XMLOptions{Inactive: true}, hypervisor.DeviceOptions{Config: true}); err != nil && !errors.Is(err, errNoCard) {
+		return err
+	}
+	again := time.NewTicker(detachAgain)
+	defer again.Stop()
+	for {
+		power, err := t.powerNow(ctx)
+		if err != nil {
+			return err
+		}
+		if power != nova.PowerRunning && power != nova.PowerPaused {
+			return nil
+		}
+		err = t.dropCard(ctx, mac, hypervisor.XMLOptions{}, hypervisor.DeviceOptions{Live: true})
+		if errors.Is(err, errNoCard) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, hypervisor.ErrBusy) {
+			return err
+		}
+		if err := t.awaitRemoval(ctx, events, again.C); err != nil {
+			return fmt.Errorf("guest does not let card %s go: %w", mac, err)
+		}
+	}
+}
+
+// awaitRemoval waits for news of the guest's devices, or until it is time to ask again.
+func (t *task) awaitRemoval(ctx context.Context, events <-chan hypervisor.Event, again <-chan time.Time) error {
+	for {
+		select {
+		case e := <-events:
+			if e.Kind == hypervisor.EventResync || e.UUID == t.inst.UUID() &&
+				(e.Kind == hypervisor.EventDeviceRemoved || e.Kind == hypervisor.EventDeviceRemovalFailed || e.Kind == hypervisor.EventStopped) {
+				return nil
+			}
+		case <-again:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// errNoCard says that a guest has no card of an address.
+var errNoCard = errors.New("no such card")
+
+// dropCard detaches the card from the live guest or its definition, whichever the options say; errNoCard when that one
+// has it no longer.
+func (t *task) dropCard(ctx context.Context, mac string, look hypervisor.XMLOptions, from hypervisor.DeviceOptions) error {
+	text, err := t.hypervisor.XML(ctx, t.inst.UUID(), look)
+	if err != nil {
+		return t.guestError(err)
+	}
+	d := &libvirtxml.Domain{Devices: &libvirtxml.DomainDeviceList{}}
+	if err := d.Unmarshal(text); err != nil {
+		return fmt.Errorf("read the domain of instance %s: %w", t.inst.UUID(), err)
+	}
+	for _, card := range d.Devices.Interfaces {
+		if card.MAC == nil || card.MAC.Address != mac {
+			continue
+		}
+		xml, err := card.Marshal()
+		if err != nil {
+			return fmt.Errorf("describe card %s: %w", mac, err)
+		}
+		err = t.hypervisor.DetachDevice(ctx, t.inst.UUID(), xml, from)
+		if errors.Is(err, hypervisor.ErrDeviceNotFound) {
+			return errNoCard
+		}
+		return err
+	}
+	return errNoCard
+}

@@ -24,7 +24,7 @@ func (a *Agent) guestSettings() guest.Settings {
 		DiskCacheModes: cacheModes(l.DiskCachemodes), DiskDiscard: l.HWDiskDiscard,
 		VirtioForBridges: l.UseVirtioForBridges,
 		RXQueueSize:      uint(intOrZero(l.RXQueueSize)), TXQueueSize: uint(intOrZero(l.TXQueueSize)),
-		MaxQueues: intOrZero(l.MaxQueues), MemStatsSeconds: uint(max(0, l.MemStatsPeriodSeconds.Seconds())),
+		MaxQueues: intOrZero(l.MaxQueues), MemStatsSeconds: uint(max(0, l.MemStatsPeriod.Seconds())),
 		RNGDevice: l.RNGDevPath, SysinfoSerial: l.SysinfoSerial, PerfEvents: l.EnabledPerfEvents,
 		FileBackedMemory: l.FileBackedMemory > 0, RealtimePriority: l.RealtimeSchedulerPriority,
 		DisableAPIC:       a.cfg.Workarounds.LibvirtDisableAPIC,

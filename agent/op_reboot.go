@@ -86,7 +86,7 @@ func (r *reboot) restartSoftly(ctx context.Context) (bool, error) {
 	if err != nil || powerState(g.State) != nova.PowerRunning {
 		return false, err
 	}
-	if off, err := r.waitShutdown(ctx, r.cfg.Libvirt.WaitSoftRebootSeconds); err != nil || !off {
+	if off, err := r.waitShutdown(ctx, r.cfg.Libvirt.WaitSoftReboot); err != nil || !off {
 		return false, err
 	}
 	if err := r.plug(ctx, r.vifs); err != nil {

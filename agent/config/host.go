@@ -44,10 +44,10 @@ type ImageCache struct {
 	SubdirectoryName string `ini:"subdirectory_name" default:"_base" old:"DEFAULT.image_cache_subdirectory_name"`
 	// RemoveUnusedBaseImages lets them age. Default true.
 	RemoveUnusedBaseImages bool `ini:"remove_unused_base_images" default:"true" old:"DEFAULT.remove_unused_base_images"`
-	// RemoveUnusedOriginalMinimumAgeSeconds is their age. Unit s, default 86400.
-	RemoveUnusedOriginalMinimumAgeSeconds time.Duration `ini:"remove_unused_original_minimum_age_seconds" default:"86400" old:"DEFAULT.remove_unused_original_minimum_age_seconds"`
-	// RemoveUnusedResizedMinimumAgeSeconds is of resized ones. Unit s, default 3600.
-	RemoveUnusedResizedMinimumAgeSeconds time.Duration `ini:"remove_unused_resized_minimum_age_seconds" default:"3600" old:"libvirt.remove_unused_resized_minimum_age_seconds"`
+	// RemoveUnusedOriginalMinimumAge is their age. Unit s, default 86400.
+	RemoveUnusedOriginalMinimumAge time.Duration `ini:"remove_unused_original_minimum_age_seconds" default:"86400" old:"DEFAULT.remove_unused_original_minimum_age_seconds"`
+	// RemoveUnusedResizedMinimumAge is of resized ones. Unit s, default 3600.
+	RemoveUnusedResizedMinimumAge time.Duration `ini:"remove_unused_resized_minimum_age_seconds" default:"3600" old:"libvirt.remove_unused_resized_minimum_age_seconds"`
 	// PrecacheConcurrency is how many images are fetched ahead at once. Default 1.
 	PrecacheConcurrency int `ini:"precache_concurrency" default:"1" min:"1"`
 }

@@ -81,10 +81,10 @@ type GuestDevice struct {
 	MaxQueues *int `ini:"max_queues" min:"1"`
 	// RNGDevPath feeds a guest's random number generator. Default /dev/urandom.
 	RNGDevPath string `ini:"rng_dev_path" default:"/dev/urandom"`
-	// MemStatsPeriodSeconds paces the balloon's figures; ≤ 0 = none. Unit s, default 10.
-	MemStatsPeriodSeconds time.Duration `ini:"mem_stats_period_seconds" default:"10"`
-	// WaitSoftRebootSeconds bounds a soft reboot. Unit s, default 120.
-	WaitSoftRebootSeconds time.Duration `ini:"wait_soft_reboot_seconds" default:"120"`
+	// MemStatsPeriod paces the balloon's figures; ≤ 0 = none. Unit s, default 10.
+	MemStatsPeriod time.Duration `ini:"mem_stats_period_seconds" default:"10"`
+	// WaitSoftReboot bounds a soft reboot. Unit s, default 120.
+	WaitSoftReboot time.Duration `ini:"wait_soft_reboot_seconds" default:"120"`
 	// DeviceDetachAttempts is how often a detach is asked for. Default 8.
 	DeviceDetachAttempts int `ini:"device_detach_attempts" default:"8" min:"1"`
 	// DeviceDetachTimeout is for each of them. Unit s, default 20.

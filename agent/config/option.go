@@ -45,8 +45,6 @@ func (o *option) secret() bool   { return o.tag.Get("secret") != "" }
 func (o *option) multi() bool    { return o.tag.Get("kind") == "multi" }
 func (o *option) unused() string { return o.tag.Get("unused") }
 
-var durationType = reflect.TypeFor[time.Duration]()
-
 // declare lists the options of a Config whose values the result can set.
 func declare(c *Config, release string) []*option {
 	var opts []*option

@@ -66,7 +66,10 @@ func bounded[T any](ctx context.Context, h *Host, c call, f func() (T, error), d
 		return r.value, r.err
 	default:
 		forget = h.hung.add(c)
-		return zero, ctx.Err()
+		if err := ctx.Err(); !errors.Is(err, context.DeadlineExceeded) {
+			return zero, err
+		}
+		return zero, fmt.Errorf("%w: %w", ErrTimeout, context.DeadlineExceeded)
 	}
 }
 
@@ -149,11 +152,9 @@ func actHost[T any](ctx context.Context, h *Host, c call, f func(context.Context
 	ctx, cancel := h.limited(ctx, c)
 	defer cancel()
 	value, err := func() (T, error) {
-		l, err := h.acquire(ctx)
-		if err != nil {
+		if err := h.awaitSoon(ctx, func(*link) {}); err != nil {
 			return zero, err
 		}
-		h.release(l) // it only had to be up
 		gate := c.guest
 		if c.force {
 			gate = ""
@@ -192,12 +193,15 @@ func withGuest[T any](ctx context.Context, conn *libvirt.Connect, uuid string, f
 	if err != nil {
 		return zero, err
 	}
-	defer d.Free()
+	defer free(d)
 	if ctx.Err() != nil { // given up while libvirtd hung: it must not happen now
 		return zero, ctx.Err()
 	}
 	return f(d)
 }
+
+// free gives a handle back. That fails only for what is no handle.
+func free(handle interface{ Free() error }) { _ = handle.Free() }
 
 // answered notes that libvirt said something, even if it was no.
 func (h *Host) answered(err error) {

@@ -31,8 +31,9 @@ func (h *Host) AttachDevice(ctx context.Context, uuid, xml string, o DeviceOptio
 }
 
 // DetachDevice removes a device from the definition and asks the running guest to
-// let it go, which an EventDeviceRemoved confirms. It is ErrDeviceNotFound if there
-// is no such device, and ErrBusy if the guest has been asked already.
+// let it go, which an EventDeviceRemoved confirms: libvirt waits for that some seconds
+// and then returns without an error, too. It is ErrDeviceNotFound if there is no such
+// device, and may be ErrBusy if the guest has been asked already.
 func (h *Host) DetachDevice(ctx context.Context, uuid, xml string, o DeviceOptions) error {
 	return h.do(ctx, call{op: "detach device from", guest: uuid}, func(d *libvirt.Domain) error {
 		return d.DetachDeviceFlags(xml, o.flags())

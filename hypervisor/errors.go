@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"libvirt.org/go/libvirt"
@@ -64,19 +65,26 @@ func newError(c call, err error, after time.Duration) error {
 		e.Kind, e.Message = kindOf(lv), lv.Message
 	case errors.Is(err, ErrUnavailable):
 		e.Kind = ErrUnavailable
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, ErrTimeout):
 		e.Kind = ErrTimeout
-		if err == context.DeadlineExceeded {
-			e.Message = fmt.Sprintf("no answer after %s", after.Round(time.Millisecond))
-		}
+		e.Message = fmt.Sprintf("no answer after %s", after.Round(time.Millisecond))
+	case errors.Is(err, context.DeadlineExceeded): // while it waited for its turn
+		e.Kind = ErrTimeout
 	}
 	return e
 }
+
+// unplugging is what QEMU says when it is asked again for a device that the guest
+// has yet to let go. libvirt has no code for it.
+const unplugging = "already in the process of unplug"
 
 // kindOf sorts libvirt's errors by what a caller can do about them.
 func kindOf(err libvirt.Error) error {
 	if connectionLost(err) {
 		return ErrUnavailable
+	}
+	if err.Code == libvirt.ERR_INTERNAL_ERROR && strings.Contains(err.Message, unplugging) {
+		return ErrBusy
 	}
 	switch err.Code {
 	case libvirt.ERR_NO_DOMAIN:

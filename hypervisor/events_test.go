@@ -103,8 +103,14 @@ func TestErrors(t *testing.T) {
 			"libvirt: start guest u: Domain not found"},
 		{libvirt.Error{Code: libvirt.ERR_INTERNAL_ERROR, Domain: libvirt.FROM_QEMU, Message: "boom"}, nil,
 			"libvirt: start guest u: boom"},
+		{libvirt.Error{Code: libvirt.ERR_INTERNAL_ERROR, Domain: libvirt.FROM_QEMU,
+			Message: "Device vdb is already in the process of unplug"}, ErrBusy,
+			"libvirt: start guest u: Device vdb is already in the process of unplug"},
 		{rpcLost, ErrUnavailable, "libvirt: start guest u: client socket is closed"},
-		{context.DeadlineExceeded, ErrTimeout, "libvirt: start guest u: no answer after 1.5s"},
+		{fmt.Errorf("%w: %w", ErrTimeout, context.DeadlineExceeded), ErrTimeout,
+			"libvirt: start guest u: no answer after 1.5s"},
+		{fmt.Errorf("call to reset hangs: %w", context.DeadlineExceeded), ErrTimeout,
+			"libvirt: start guest u: call to reset hangs: context deadline exceeded"},
 		{fmt.Errorf("%w: no socket", ErrUnavailable), ErrUnavailable, "libvirt: start guest u: unavailable: no socket"},
 		{context.Canceled, nil, "libvirt: start guest u: context canceled"},
 	} {
@@ -113,7 +119,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("got %q, want %q", err, test.text)
 		}
 		var e *Error
-		if !errors.As(err, &e) || e.Kind != test.kind {
+		if !errors.As(err, &e) || !errors.Is(e.Kind, test.kind) {
 			t.Errorf("%v: kind %v, want %v", err, e.Kind, test.kind)
 		}
 		if !errors.Is(err, test.err) {

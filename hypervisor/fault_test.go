@@ -2,6 +2,7 @@ package hypervisor
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -246,4 +247,41 @@ func TestHungGuest(t *testing.T) {
 	if err := patient.Start(ctx, hung.UUID, StartOptions{}); err != nil {
 		t.Errorf("start after destroy: %v", err)
 	}
+}
+
+// TestReconnectsLeaveNothing: connections that broke are closed here too.
+func TestReconnectsLeaveNothing(t *testing.T) {
+	d := virt.Start(t)
+	h := connect(t, d, Options{})
+	g := boot(t, h, d, virt.GuestOptions{})
+	cycle := func() {
+		d.Kill()
+		waitLink(t, h, false, recovery)
+		if err := d.Launch(); err != nil {
+			t.Fatal(err)
+		}
+		ctx := within(t, patience)
+		if err := h.WaitReady(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Stats(ctx, g.UUID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cycle() // what is opened once is open now
+	before := openFiles(t)
+	for range 10 {
+		cycle()
+	}
+	waitFor(t, "closing of connections", func() bool { return openFiles(t) <= before })
+}
+
+// openFiles counts this process's file descriptors.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
 }

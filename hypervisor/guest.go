@@ -74,7 +74,7 @@ func (h *Host) Guests(ctx context.Context) ([]Guest, error) {
 		guests := make([]Guest, 0, len(stats))
 		for _, s := range stats {
 			g, err := nameGuest(s.Domain)
-			_ = s.Domain.Free()
+			free(s.Domain)
 			if err != nil || s.State == nil {
 				continue // gone while libvirt looked
 			}
@@ -97,7 +97,7 @@ func transientGuests(conn *libvirt.Connect) (map[string]bool, error) {
 		if uuid, err := d.GetUUIDString(); err == nil {
 			uuids[uuid] = true
 		}
-		_ = d.Free()
+		free(&d)
 	}
 	return uuids, nil
 }

@@ -135,10 +135,8 @@ func (h *Host) State() LinkState {
 // WaitReady waits until libvirt is connected and events are registered, as long as
 // the context allows.
 func (h *Host) WaitReady(ctx context.Context) error {
-	l, err := h.await(ctx, nil)
-	if err != nil {
+	if err := h.await(ctx, nil, func(*link) {}); err != nil {
 		return fmt.Errorf("wait for libvirt: %w", err)
 	}
-	h.release(l)
 	return nil
 }

@@ -133,7 +133,7 @@ func (h *Host) watch(ctx context.Context, l *link) error {
 		case <-l.tired:
 			return fmt.Errorf("%w: %d calls on the connection were given up", ErrTimeout, lateCalls)
 		case <-tick.C:
-			if err := h.probe(ctx); errors.Is(err, ErrTimeout) {
+			if err := h.probe(ctx, l); err != nil {
 				return err
 			}
 		}
@@ -141,9 +141,17 @@ func (h *Host) watch(ctx context.Context, l *link) error {
 }
 
 // probe asks libvirtd something that it can always answer.
-func (h *Host) probe(ctx context.Context) error {
-	_, err := ask(ctx, h, call{op: "ask version"}, (*libvirt.Connect).GetLibVersion)
-	return err
+func (h *Host) probe(ctx context.Context, l *link) error {
+	c := call{op: "ask version", link: l}
+	ctx, cancel := h.limited(ctx, c)
+	defer cancel()
+	started := time.Now()
+	l.hold()
+	_, err := bounded(ctx, h, c, func() (uint32, error) {
+		defer h.release(l)
+		return l.conn.GetLibVersion()
+	}, nil)
+	return newError(c, err, time.Since(started))
 }
 
 // disconnect gives the owner's hold on a link up, without waiting for libvirtd. Run
@@ -165,28 +173,39 @@ func (h *Host) closeLink(l *link) {
 
 // acquire waits for the link to be up, for Grace at most, and holds it.
 func (h *Host) acquire(ctx context.Context) (*link, error) {
-	grace := time.NewTimer(h.opts.Grace)
-	defer grace.Stop()
-	return h.await(ctx, grace.C)
+	var l *link
+	err := h.awaitSoon(ctx, func(up *link) {
+		l = up
+		l.hold()
+	})
+	return l, err
 }
 
-// await waits for the link to be up, at most until tooLate, and holds it.
-func (h *Host) await(ctx context.Context, tooLate <-chan time.Time) (*link, error) {
+// awaitSoon waits for the link to be up for Grace at most.
+func (h *Host) awaitSoon(ctx context.Context, use func(*link)) error {
+	grace := time.NewTimer(h.opts.Grace)
+	defer grace.Stop()
+	return h.await(ctx, grace.C, use)
+}
+
+// await waits for the link to be up, at most until tooLate. It calls use under the
+// lock that keeps the link.
+func (h *Host) await(ctx context.Context, tooLate <-chan time.Time, use func(*link)) error {
 	for {
 		h.mu.Lock()
 		l, up, reason := h.link, h.up, h.state.Err
 		if l != nil {
-			l.hold()
+			use(l)
 			h.mu.Unlock()
-			return l, nil
+			return nil
 		}
 		h.mu.Unlock()
 		select {
 		case <-up:
 		case <-tooLate:
-			return nil, fmt.Errorf("%w: %s", ErrUnavailable, reason)
+			return fmt.Errorf("%w: %s", ErrUnavailable, reason)
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %s: %w", ErrUnavailable, reason, ctx.Err())
+			return fmt.Errorf("%w: %s: %w", ErrUnavailable, reason, ctx.Err())
 		}
 	}
 }
@@ -215,7 +234,8 @@ func (l *link) hold() {
 	l.refs++
 }
 
-// release lets a link go; the last one closes the connection.
+// release lets a link go. The last one closes the connection, for which libvirtd is
+// asked: only goroutines that may hang call it.
 func (h *Host) release(l *link) {
 	l.mu.Lock()
 	l.refs--

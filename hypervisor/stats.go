@@ -85,7 +85,7 @@ func (h *Host) Stats(ctx context.Context, uuid string) (Stats, error) {
 			var s Stats
 			for _, one := range all { // one, or none if the guest went meanwhile
 				s = statsOf(one)
-				_ = one.Domain.Free()
+				free(one.Domain)
 			}
 			return s, nil
 		})
@@ -105,7 +105,7 @@ func (h *Host) AllStats(ctx context.Context) (map[string]Stats, error) {
 			if uuid, err := one.Domain.GetUUIDString(); err == nil {
 				stats[uuid] = statsOf(one)
 			}
-			_ = one.Domain.Free()
+			free(one.Domain)
 		}
 		return stats, nil
 	})

@@ -77,7 +77,11 @@ func Join(dir Dir) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"--target", strconv.Itoa(pid), "--mount", "--net", "--pid", "--uts", "--ipc", "--", self}
+	cwd, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	args := []string{"--target", strconv.Itoa(pid), "--mount", "--net", "--pid", "--uts", "--ipc", "--wdns=" + cwd, "--", self}
 	cmd := exec.Command("nsenter", append(args, os.Args[1:]...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), stageVar+"="+string(Inside), dirVar+"="+string(dir))

@@ -52,6 +52,7 @@ type Agent struct {
 	builds       *semaphore.Weighted // how many guests are built at a time
 	stopJobs     context.CancelCauseFunc
 	powers       *powers
+	suspects     *suspicions
 	serving      atomic.Bool
 	started      time.Time
 }
@@ -87,6 +88,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		queues:     newQueues(life),
 		waiters:    newWaiters(),
 		powers:     &powers{},
+		suspects:   &suspicions{},
 		builds:     semaphore.NewWeighted(limit(cfg.Default.MaxConcurrentBuilds)),
 		stopJobs:   stop,
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"bolide/hypervisor"
 	"bolide/rpc/nova"
 )
@@ -43,17 +45,24 @@ func (p *powers) replace(guests []hypervisor.Guest) {
 	p.byID = all
 }
 
+// watchAtOnce is how many guests' changes of state are looked into at a time.
+const watchAtOnce = 50
+
 // followGuests hears what libvirt says happened to guests, so that their power states are known without asking.
 func (a *Agent) followGuests(ctx context.Context) error {
 	events, leave := a.hypervisor.Subscribe()
 	defer leave()
 	a.readPowers(ctx)
+	var watchers errgroup.Group
+	watchers.SetLimit(watchAtOnce)
+	defer func() { _ = watchers.Wait() }() // they return no errors
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case e := <-events:
 			a.notePower(ctx, e)
+			a.hearPower(ctx, e, &watchers)
 		}
 	}
 }

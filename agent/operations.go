@@ -11,6 +11,8 @@ var operations = []func(*Agent) operation{
 	opUnpause,
 	opSuspend,
 	opResume,
+	opSetAdminPassword,
+	opTriggerCrashDump,
 	opConsoleOutput,
 	opVNCConsole,
 	opSPICEConsole,

@@ -16,9 +16,6 @@ import (
 const (
 	serviceBinary = "nova-compute" // what the control plane calls a compute service
 	serviceTopic  = "compute"
-
-	// firstReport is how long after start-up the first sign of life is given, as Nova's own services do.
-	firstReport = 5 * time.Second
 )
 
 // registration is this node's Service record and the signs of life that keep it up.
@@ -73,11 +70,12 @@ func (r *registration) create(ctx context.Context, version int) (*nova.Service, 
 	return service, err
 }
 
-// run gives a sign of life every interval until ctx ends. Nothing that goes wrong ends it: a node that works but
+// run gives a sign of life at once, so that the scheduler takes the node for up as soon as it serves, and then every
+// interval until ctx ends. Nothing that goes wrong ends it: a node that works but
 // is taken for dead is worse than a line in the log. It logs once when reporting fails and once when it works
 // again.
 func (r *registration) run(ctx context.Context) error {
-	timer := time.NewTimer(firstReport)
+	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {

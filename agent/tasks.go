@@ -19,6 +19,22 @@ func (a *Agent) periodic(ctx context.Context) error {
 	tasks := []periodic.Task{
 		{Name: "update_available_resource", Interval: spacing(d.UpdateResourcesInterval), Limit: 10 * time.Minute,
 			Do: func(ctx context.Context) error { return a.resources.Update(ctx, a.freshConductor()) }},
+		{Name: "_sync_power_states", Interval: spacing(d.SyncPowerStateInterval), Limit: 10 * time.Minute, AtStart: true, Do: a.syncPowerStates},
+		{Name: "_cleanup_expired_console_auth_tokens", Interval: 5 * time.Minute, Limit: time.Minute,
+			Do: func(ctx context.Context) error {
+				return a.freshConductor().CleanExpiredConsoleAuths(ctx, d.Host)
+			}},
+	}
+	if d.HealInstanceInfoCacheInterval >= 0 {
+		h := &healer{}
+		tasks = append(tasks, periodic.Task{Name: "_heal_instance_info_cache", Interval: spacing(d.HealInstanceInfoCacheInterval),
+			Limit: 5 * time.Minute, Do: func(ctx context.Context) error { return a.heal(ctx, h) }})
+	}
+	if d.RebootTimeout > 0 {
+		tasks = append(tasks, periodic.Task{Name: "_poll_rebooting_instances", Interval: time.Minute, Limit: 10 * time.Minute, Do: a.endHungReboots})
+	}
+	if d.InstanceBuildTimeout > 0 {
+		tasks = append(tasks, periodic.Task{Name: "_check_instance_build_time", Interval: time.Minute, Limit: time.Minute, Do: a.endHungBuilds})
 	}
 	if a.cfg.Scheduler.TrackInstanceChanges {
 		tasks = append(tasks, periodic.Task{Name: "_sync_scheduler_instance_info", Interval: spacing(d.SchedulerInstanceSyncInterval),

@@ -19,16 +19,20 @@ const (
 	buildDone       change = "build done"
 	buildReschedule change = "build reschedule"
 	buildFailed     change = "build failed"
+	buildTimedOut   change = "build timed out"
 	deleteDone      change = "delete done"
 	deleteFailed    change = "delete failed"
 
-	started      change = "started"
-	stopped      change = "stopped"
-	foundStopped change = "found stopped"
-	paused       change = "paused"
-	unpaused     change = "unpaused"
-	suspended    change = "suspended"
-	resumed      change = "resumed"
+	started        change = "started"
+	stopped        change = "stopped"
+	foundStopped   change = "found stopped"
+	stoppingItself change = "stopping itself"
+	paused         change = "paused"
+	unpaused       change = "unpaused"
+	suspended      change = "suspended"
+	resumed        change = "resumed"
+
+	passwordSet change = "password set"
 
 	rebootPending     change = "reboot pending"
 	rebootStarted     change = "reboot started"
@@ -61,18 +65,22 @@ var transitions = map[change]rule{
 	buildSpawning:   {from: []nova.TaskState{nova.TaskBlockDeviceMapping}, vm: []nova.VMState{nova.VMBuilding}, task: nova.TaskSpawning},
 	buildDone:       {from: []nova.TaskState{nova.TaskSpawning}, vm: []nova.VMState{nova.VMActive}},
 	buildReschedule: {task: nova.TaskScheduling},
+	buildTimedOut:   {vm: []nova.VMState{nova.VMError}},
 	buildFailed:     {vm: []nova.VMState{nova.VMError}},
 
 	deleteDone:   {vm: []nova.VMState{nova.VMDeleted}},
 	deleteFailed: {vm: []nova.VMState{nova.VMError}, task: keepTask},
 
-	started:      {from: []nova.TaskState{nova.TaskPoweringOn}, vm: []nova.VMState{nova.VMActive}},
-	stopped:      {from: []nova.TaskState{nova.TaskPoweringOff}, vm: []nova.VMState{nova.VMStopped}},
-	foundStopped: {from: []nova.TaskState{nova.TaskPoweringOff, nova.NoTask}, vm: []nova.VMState{nova.VMStopped}},
-	paused:       {from: []nova.TaskState{nova.TaskPausing}, vm: []nova.VMState{nova.VMPaused}},
-	unpaused:     {from: []nova.TaskState{nova.TaskUnpausing}, vm: []nova.VMState{nova.VMActive}},
-	suspended:    {from: []nova.TaskState{nova.TaskSuspending}, vm: []nova.VMState{nova.VMSuspended}},
-	resumed:      {from: []nova.TaskState{nova.TaskResuming}, vm: anyVM},
+	started:        {from: []nova.TaskState{nova.TaskPoweringOn}, vm: []nova.VMState{nova.VMActive}},
+	stopped:        {from: []nova.TaskState{nova.TaskPoweringOff}, vm: []nova.VMState{nova.VMStopped}},
+	foundStopped:   {from: []nova.TaskState{nova.TaskPoweringOff, nova.NoTask}, vm: []nova.VMState{nova.VMStopped}},
+	stoppingItself: {from: []nova.TaskState{nova.NoTask}, task: nova.TaskPoweringOff},
+	paused:         {from: []nova.TaskState{nova.TaskPausing}, vm: []nova.VMState{nova.VMPaused}},
+	unpaused:       {from: []nova.TaskState{nova.TaskUnpausing}, vm: []nova.VMState{nova.VMActive}},
+	suspended:      {from: []nova.TaskState{nova.TaskSuspending}, vm: []nova.VMState{nova.VMSuspended}},
+	resumed:        {from: []nova.TaskState{nova.TaskResuming}, vm: anyVM},
+
+	passwordSet: {from: []nova.TaskState{nova.TaskUpdatingPassword}},
 
 	rebootPending:     {from: []nova.TaskState{nova.TaskRebooting, nova.TaskRebootPending, nova.TaskRebootStarted}, task: nova.TaskRebootPending},
 	rebootStarted:     {from: []nova.TaskState{nova.TaskRebootPending}, task: nova.TaskRebootStarted},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -178,6 +179,7 @@ func (s *sender) room() int {
 // gather takes what waits behind first, as far as the window allows.
 func (s *sender) gather(first *outgoing) []*outgoing {
 	batch := []*outgoing{first}
+	runtime.Gosched() // whoever has a message ready gets it in, too
 	for len(batch) < s.room() {
 		select {
 		case m := <-s.in:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -111,17 +112,12 @@ func (s *subscription) consume(ctx context.Context, conn *amqp.Connection) error
 // it is not handed out.
 func (s *subscription) take(ctx context.Context, ch *amqp.Channel, first amqp.Delivery, more <-chan amqp.Delivery) error {
 	batch := append(make([]amqp.Delivery, 0, 8), first)
-gather:
 	for len(batch) < maxBatch {
-		select {
-		case d, ok := <-more:
-			if !ok {
-				break gather // the next receive says why
-			}
-			batch = append(batch, d)
-		default:
-			break gather
+		d, ok := waiting(more)
+		if !ok {
+			break
 		}
+		batch = append(batch, d)
 	}
 	last := &batch[len(batch)-1]
 	if err := ch.Ack(last.DeliveryTag, true); err != nil {
@@ -134,6 +130,22 @@ gather:
 		s.deliver(ctx, &batch[i])
 	}
 	return nil
+}
+
+// waiting returns a delivery that is there already. amqp091 hands deliveries
+// over one by one, so its goroutines get a chance to bring the next: on a busy
+// node this makes one acknowledgement out of many, and that is most of what a
+// small call costs.
+func waiting(deliveries <-chan amqp.Delivery) (d amqp.Delivery, ok bool) {
+	for range 2 {
+		select {
+		case d, ok = <-deliveries:
+			return d, ok
+		default:
+			runtime.Gosched()
+		}
+	}
+	return d, false
 }
 
 // consumeArgs let a stream go on where it was left. On a queue that is ours

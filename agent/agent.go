@@ -50,6 +50,7 @@ type Agent struct {
 	queues       *queues
 	waiters      *waiters
 	builds       *semaphore.Weighted // how many guests are built at a time
+	snapshots    *semaphore.Weighted // how many snapshots are taken at a time
 	stopJobs     context.CancelCauseFunc
 	powers       *powers
 	suspects     *suspicions
@@ -90,6 +91,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		powers:     &powers{},
 		suspects:   &suspicions{},
 		builds:     semaphore.NewWeighted(limit(cfg.Default.MaxConcurrentBuilds)),
+		snapshots:  semaphore.NewWeighted(limit(cfg.Default.MaxConcurrentSnapshots)),
 		stopJobs:   stop,
 	}
 	if a.disks, err = disk.New(diskOptions(cfg, log)); err != nil {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -100,7 +101,7 @@ func (t *task) report(err error) error {
 		log.Info("operation done")
 	case err == nil:
 		log.Debug("operation done")
-	case vanished(err):
+	case interrupted(err):
 		log.WithError(err).Info("instance was deleted meanwhile")
 	case isRefusal(err):
 		log.WithError(err).Warn("operation refused")
@@ -140,6 +141,9 @@ func (t *task) closeEvent(ctx context.Context, outcome error) {
 func (t *task) concludeFailure(ctx context.Context, failure error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
 	defer cancel()
+	if errors.Is(failure, errDeleted) {
+		return // what becomes of the instance is the delete's to say
+	}
 	if t.op.keepsFault && !nova.Is(failure, "InstanceNotFound") {
 		t.storeFault(ctx, failure)
 	}

@@ -40,6 +40,27 @@ const (
 	rebootStartedHard change = "hard reboot started"
 	rebooted          change = "rebooted"
 	rebootFailed      change = "reboot failed"
+
+	snapshotAccepted  change = "snapshot accepted"
+	snapshotPending   change = "snapshot pending"
+	backupPending     change = "backup pending"
+	snapshotUploading change = "snapshot uploading"
+	snapshotAgain     change = "snapshot pending again"
+	snapshotDone      change = "snapshot done"
+	snapshotGivenUp   change = "snapshot given up"
+
+	shelvePending    change = "shelve pending"
+	shelveUploading  change = "shelve uploading"
+	shelveAgain      change = "shelve pending again"
+	shelved          change = "shelved"
+	shelvedToOffload change = "shelved, to be offloaded"
+	offloadDue       change = "offload due"
+	offloaded        change = "offloaded"
+	leftHost         change = "left the host"
+	unshelveSpawning change = "unshelve spawning"
+	unshelved        change = "unshelved"
+	softDeleted      change = "soft deleted"
+	restored         change = "restored"
 )
 
 // keepTask in a rule leaves the task state as it is.
@@ -88,6 +109,28 @@ var transitions = map[change]rule{
 	rebootStartedHard: {from: []nova.TaskState{nova.TaskRebootPendingHard}, task: nova.TaskRebootStartedHard},
 	rebooted:          {vm: []nova.VMState{nova.VMActive, nova.VMRescued}},
 	rebootFailed:      {vm: []nova.VMState{nova.VMError}},
+
+	snapshotAccepted:  {from: []nova.TaskState{nova.TaskImageSnapshotPending}, task: nova.TaskImageSnapshot},
+	snapshotPending:   {from: []nova.TaskState{nova.TaskImageSnapshot}, task: nova.TaskImagePendingUpload},
+	backupPending:     {from: []nova.TaskState{nova.TaskImageBackup}, task: nova.TaskImagePendingUpload},
+	snapshotUploading: {from: []nova.TaskState{nova.TaskImagePendingUpload}, task: nova.TaskImageUploading},
+	snapshotAgain:     {from: []nova.TaskState{nova.TaskImageUploading}, task: nova.TaskImagePendingUpload},
+	snapshotDone:      {from: []nova.TaskState{nova.TaskImageUploading}},
+	snapshotGivenUp:   {},
+
+	shelvePending:    {from: []nova.TaskState{nova.TaskShelving}, task: nova.TaskShelvingImagePendingUpload},
+	shelveUploading:  {from: []nova.TaskState{nova.TaskShelvingImagePendingUpload}, task: nova.TaskShelvingImageUploading},
+	shelveAgain:      {from: []nova.TaskState{nova.TaskShelvingImageUploading}, task: nova.TaskShelvingImagePendingUpload},
+	shelved:          {from: []nova.TaskState{nova.TaskShelving, nova.TaskShelvingImageUploading}, vm: []nova.VMState{nova.VMShelved}},
+	shelvedToOffload: {from: []nova.TaskState{nova.TaskShelving, nova.TaskShelvingImageUploading}, vm: []nova.VMState{nova.VMShelved}, task: nova.TaskShelvingOffloading},
+	offloadDue:       {from: []nova.TaskState{nova.NoTask}, task: nova.TaskShelvingOffloading},
+	offloaded:        {from: []nova.TaskState{nova.TaskShelving, nova.TaskShelvingOffloading}, vm: []nova.VMState{nova.VMShelvedOffloaded}},
+	leftHost:         {task: keepTask},
+	unshelveSpawning: {task: nova.TaskSpawning},
+	unshelved:        {from: []nova.TaskState{nova.TaskSpawning}, vm: []nova.VMState{nova.VMActive}},
+
+	softDeleted: {from: []nova.TaskState{nova.TaskSoftDeleting}, vm: []nova.VMState{nova.VMSoftDeleted}},
+	restored:    {from: []nova.TaskState{nova.TaskRestoring}, vm: []nova.VMState{nova.VMActive}},
 }
 
 // move makes the change: it sets the states and whatever else set changes on the instance, and saves them in one

@@ -53,6 +53,15 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
+// Code is libvirt's number of the error (virErrorNumber), 0 where it was not libvirt that answered.
+func (e *Error) Code() int {
+	var lv libvirt.Error
+	if !errors.As(e.cause, &lv) {
+		return 0
+	}
+	return int(lv.Code)
+}
+
 // newError wraps what libvirt or the caller's context answered to a call.
 func newError(c call, err error, after time.Duration) error {
 	if err == nil {

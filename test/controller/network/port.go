@@ -232,3 +232,19 @@ func (s *Service) Networks(project string) ([]string, error) {
 	}
 	return ids, err
 }
+
+// Release deletes the ports of an instance that is on no host any more.
+func (s *Service) Release(instance string) error {
+	return s.o.Store.Update(func(tx *store.Tx) error {
+		all, err := store.All(tx, ports.path, func(p record) bool { return p.text("device_id") == instance })
+		if err != nil {
+			return err
+		}
+		for _, p := range all {
+			if err := tx.Delete(ports.path, p.text("id")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -102,13 +102,17 @@ func (s *Service) token(id string) (token, error) {
 	return t, err
 }
 
-// Issue makes a token for a user of a project.
+// Issue makes a token for a user of a project. The administrator and the services
+// have an administrator's rights; anybody else is a plain user.
 func (s *Service) Issue(user, project string) (web.Who, error) {
 	who := web.Who{
 		Token:  uuid.NewString(),
 		UserID: idOf(user), UserName: user,
 		ProjectID: idOf(project), ProjectName: project,
-		Roles: []string{"member", "reader", "admin"},
+		Roles: []string{"member", "reader"},
+	}
+	if user == Admin || project == ServiceProject {
+		who.Roles = append(who.Roles, "admin")
 	}
 	if project == ServiceProject {
 		who.Roles = append(who.Roles, "service")

@@ -133,18 +133,40 @@ func (r record) text(name string) string {
 	return s
 }
 
+func (r record) number(name string) float64 {
+	n, _ := r[name].(float64)
+	return n
+}
+
 // hidden are fields that are kept in records but not shown.
-var hidden = []string{"bindings"}
+var hidden = []string{"bindings", "serial"}
+
+// forAdmins are fields that plain users neither see nor set.
+var forAdmins = []string{
+	"binding:host_id", "binding:profile", "binding:vif_type", "binding:vif_details",
+	"provider:network_type", "provider:physical_network", "provider:segmentation_id",
+}
 
 // view is the record as it is shown, with these fields only if any are named.
-func (r record) view(fields []string) record {
+func (r record) view(who web.Who, fields []string) record {
 	out := record{}
 	for name, value := range r {
-		if !slices.Contains(hidden, name) && (len(fields) == 0 || slices.Contains(fields, name)) {
+		wanted := len(fields) == 0 || slices.Contains(fields, name)
+		if wanted && !slices.Contains(hidden, name) && (who.IsAdmin() || !slices.Contains(forAdmins, name)) {
 			out[name] = value
 		}
 	}
 	return out
+}
+
+// allowed refuses fields that the caller may not set.
+func allowed(who web.Who, wanted record, verb string, k kind) error {
+	for _, name := range forAdmins {
+		if _, given := wanted[name]; given && !who.IsAdmin() {
+			return web.Refuse(http.StatusForbidden, "PolicyNotAuthorized", "(rule:%s_%s and rule:%s_%s:%s) is disallowed by policy", verb, k.one, verb, k.one, name)
+		}
+	}
+	return nil
 }
 
 func now() string { return time.Now().UTC().Format("2006-01-02T15:04:05Z") }
@@ -169,8 +191,7 @@ func (r record) merge(from record) {
 
 // changed notes a change.
 func (r record) changed() {
-	revision, _ := r["revision_number"].(float64)
-	r["revision_number"], r["updated_at"] = revision+1, now()
+	r["revision_number"], r["updated_at"] = r.number("revision_number")+1, now()
 }
 
 func get(tx *store.Tx, k kind, id string) (record, error) {
@@ -184,6 +205,16 @@ func get(tx *store.Tx, k kind, id string) (record, error) {
 
 func put(tx *store.Tx, k kind, r record) error { return tx.Put(k.path, r.text("id"), r) }
 
+// insert keeps a new record, behind those there are.
+func insert(tx *store.Tx, k kind, r record) error {
+	serial, err := tx.NextID(k.path)
+	if err != nil {
+		return err
+	}
+	r["serial"] = serial
+	return put(tx, k, r)
+}
+
 // find lists the records that match, oldest first.
 func (s *Service) find(k kind, query url.Values) ([]record, error) {
 	var all []record
@@ -191,7 +222,7 @@ func (s *Service) find(k kind, query url.Values) ([]record, error) {
 		all, err = store.All(tx, k.path, func(r record) bool { return r.matches(query) })
 		return err
 	})
-	slices.SortStableFunc(all, func(a, b record) int { return strings.Compare(a.text("created_at"), b.text("created_at")) })
+	slices.SortFunc(all, func(a, b record) int { return int(a.number("serial") - b.number("serial")) })
 	return all, err
 }
 
@@ -203,7 +234,7 @@ func (s *Service) list(c *web.Call, k kind) error {
 	}
 	shown := []record{}
 	for _, r := range all {
-		shown = append(shown, r.view(query["fields"]))
+		shown = append(shown, r.view(c.Who, query["fields"]))
 	}
 	return c.JSON(http.StatusOK, map[string]any{strings.ReplaceAll(k.path, "-", "_"): shown})
 }
@@ -222,5 +253,5 @@ func (s *Service) show(c *web.Call, k kind) error {
 
 // answer shows one record.
 func answer(c *web.Call, status int, k kind, r record) error {
-	return c.JSON(status, map[string]any{k.one: r.view(nil)})
+	return c.JSON(status, map[string]any{k.one: r.view(c.Who, nil)})
 }

@@ -3,6 +3,7 @@ package network
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -17,10 +18,13 @@ func (s *Service) createPort(c *web.Call) error {
 	if err := c.Read(&in); err != nil {
 		return err
 	}
+	if err := allowed(c.Who, in.Port, "create", ports); err != nil {
+		return err
+	}
 	p := stamped(c.Who.ProjectID)
 	p.merge(record{
 		"admin_state_up": true, "status": "DOWN", "device_id": "", "device_owner": "", "mac_address": newMAC(),
-		"extra_dhcp_opts": []any{}, "security_groups": []any{}, "fixed_ips": []any{},
+		"extra_dhcp_opts": []any{}, "fixed_ips": []any{},
 		"binding:host_id": "", "binding:profile": map[string]any{}, "binding:vnic_type": "normal",
 	})
 	err := s.o.Store.Update(func(tx *store.Tx) error {
@@ -32,7 +36,7 @@ func (s *Service) createPort(c *web.Call) error {
 		if err := s.change(tx, p, in.Port); err != nil {
 			return err
 		}
-		return put(tx, ports, p)
+		return insert(tx, ports, p)
 	})
 	if err != nil {
 		return err
@@ -48,12 +52,15 @@ func (s *Service) updatePort(c *web.Call) error {
 	if err := c.Read(&in); err != nil {
 		return err
 	}
+	if err := allowed(c.Who, in.Port, "update", ports); err != nil {
+		return err
+	}
 	var p, before record
 	err := s.o.Store.Update(func(tx *store.Tx) (err error) {
 		if p, err = get(tx, ports, c.PathValue("id")); err != nil {
 			return err
 		}
-		before = p.view(nil)
+		before = maps.Clone(p)
 		if err := s.change(tx, p, in.Port); err != nil {
 			return err
 		}
@@ -74,7 +81,7 @@ func (s *Service) updatePort(c *web.Call) error {
 
 // change applies what the caller wants to a port.
 func (s *Service) change(tx *store.Tx, p, wanted record) error {
-	wanted = wanted.view(nil)
+	wanted = maps.Clone(wanted)
 	_, asked := wanted["fixed_ips"]
 	fresh := p["bindings"] == nil
 	if asked || fresh {

@@ -45,6 +45,9 @@ func (s *Service) createNetwork(c *web.Call) error {
 	if err := c.Read(&in); err != nil {
 		return err
 	}
+	if err := allowed(c.Who, in.Network, "create", networks); err != nil {
+		return err
+	}
 	n, err := s.addNetwork(c.Who.ProjectID, in.Network)
 	if err != nil {
 		return err
@@ -61,7 +64,7 @@ func (s *Service) addNetwork(project string, wanted record) (record, error) {
 		"provider:network_type": "flat", "provider:physical_network": "physnet1", "provider:segmentation_id": nil,
 	})
 	n.merge(wanted)
-	err := s.o.Store.Update(func(tx *store.Tx) error { return put(tx, networks, n) })
+	err := s.o.Store.Update(func(tx *store.Tx) error { return insert(tx, networks, n) })
 	return n, err
 }
 
@@ -134,7 +137,7 @@ func (s *Service) addSubnet(project string, wanted record) (record, error) {
 		if err := put(tx, networks, n); err != nil {
 			return err
 		}
-		return put(tx, subnets, r)
+		return insert(tx, subnets, r)
 	})
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -21,6 +22,9 @@ type Who struct {
 	ProjectName string
 	Roles       []string
 }
+
+// IsAdmin says whether the request has an administrator's rights.
+func (w Who) IsAdmin() bool { return slices.Contains(w.Roles, "admin") }
 
 // Authority tells who a token belongs to.
 type Authority interface {

@@ -9,7 +9,8 @@ import (
 
 // Failure is how an exception travels. The caller builds Class(*Args, **Kwargs)
 // if Module is builtins or one it allows (Nova: nova.exception only), and
-// oslo_messaging's RemoteError otherwise.
+// oslo_messaging's RemoteError otherwise. Numbers in the Args and Kwargs of a
+// failure that we received are json.Number.
 type Failure struct {
 	Class   string         `json:"class"`
 	Module  string         `json:"module"`

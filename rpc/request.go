@@ -60,6 +60,8 @@ type Request struct {
 }
 
 // decodeRequest reads an inner message, all but its context (see decodeContext).
+// A message that is wrong in parts is returned together with the error, because
+// its sender may wait for an answer.
 func decodeRequest(inner []byte) (*Request, error) {
 	var m struct {
 		Method    *string                    `json:"method"`
@@ -71,11 +73,9 @@ func decodeRequest(inner []byte) (*Request, error) {
 		Timeout   json.RawMessage            `json:"_timeout"`
 		UniqueID  *string                    `json:"_unique_id"`
 	}
-	if err := json.Unmarshal(inner, &m); err != nil {
+	err := json.Unmarshal(inner, &m)
+	if _, partly := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !partly {
 		return nil, fmt.Errorf("request: %w", err)
-	}
-	if m.Method == nil || *m.Method == "" {
-		return nil, errors.New("request: no method")
 	}
 	text := func(s *string, otherwise string) string {
 		if s == nil {
@@ -84,13 +84,19 @@ func decodeRequest(inner []byte) (*Request, error) {
 		return *s
 	}
 	r := &Request{
-		Method: *m.Method, Args: m.Args,
+		Method: text(m.Method, ""), Args: m.Args,
 		Namespace: text(m.Namespace, ""), Version: text(m.Version, "1.0"),
 		uniqueID: text(m.UniqueID, ""), msgID: text(m.MsgID, ""), replyQ: text(m.ReplyQ, ""),
 		inner: inner,
 	}
 	r.IsCall = r.msgID != "" && r.replyQ != ""
 	r.monitor = monitorInterval(m.Timeout)
+	switch {
+	case err != nil:
+		return r, fmt.Errorf("request: %w", err)
+	case r.Method == "":
+		return r, errors.New("request: no method")
+	}
 	return r, nil
 }
 

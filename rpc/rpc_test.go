@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/sirupsen/logrus/hooks/test"
+	"go.uber.org/goleak"
 
 	"bolide/test/broker"
 )
@@ -21,6 +23,10 @@ var rabbit = broker.Shared{Options: broker.Options{TLS: true}}
 func TestMain(m *testing.M) {
 	code := m.Run()
 	rabbit.Close()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	os.Exit(code)
 }
 

@@ -71,12 +71,20 @@ func newSender(log *logrus.Entry, blocked func(string)) *sender {
 	return &sender{log: log, blocked: blocked, in: make(chan *outgoing, 2*window), missing: map[string]time.Time{}}
 }
 
-// send hands a message to the sender. It waits when the sender is far behind.
-func (s *sender) send(ctx context.Context, m *outgoing) error {
+// offer hands a message to the sender, unless it is far behind.
+func (s *sender) offer(m *outgoing) bool {
 	select {
 	case s.in <- m:
-		return nil
+		return true
 	default:
+		return false
+	}
+}
+
+// send hands a message to the sender, and waits when it is far behind.
+func (s *sender) send(ctx context.Context, m *outgoing) error {
+	if s.offer(m) {
+		return nil
 	}
 	timer := time.NewTimer(time.Until(m.deadline))
 	defer timer.Stop()
@@ -232,7 +240,7 @@ func (s *sender) publish(m *outgoing) error {
 	s.pending = append(s.pending, m)
 	if m.exchange.name != "" && !s.declared[m.exchange] {
 		s.cork.uncork() // a declaration waits for its answer
-		if err := (declarer{s.conn, s.log}).exchange(m.exchange); err != nil {
+		if err := s.declare(m.exchange); err != nil {
 			if s.conn.IsClosed() {
 				return err
 			}
@@ -240,13 +248,23 @@ func (s *sender) publish(m *outgoing) error {
 			m.done(err)
 			return nil
 		}
-		s.declared[m.exchange] = true
 	}
 	return s.ch.Publish(m.exchange.name, m.key, m.mandatory, false, amqp.Publishing{
 		ContentType: "application/json", ContentEncoding: "utf-8",
 		DeliveryMode: amqp.Persistent, Headers: amqp.Table{},
 		Expiration: m.expiration, Body: m.body,
 	})
+}
+
+// declare makes sure that an exchange is there, once per channel.
+func (s *sender) declare(e exchange) error {
+	d := &declarer{conn: s.conn, log: s.log}
+	defer d.close()
+	if err := d.exchange(e); err != nil {
+		return err
+	}
+	s.declared[e] = true
+	return nil
 }
 
 // confirm settles the oldest pending message.

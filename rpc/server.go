@@ -25,6 +25,7 @@ type Server struct {
 	slots   chan struct{} // one element per request being handled
 	seen    recent
 
+	stopped    sync.Once
 	handlers   sync.WaitGroup // goroutines in handle
 	unanswered sync.WaitGroup // requests whose answer the broker does not have yet
 	count      atomic.Int64   // the same, as a number
@@ -55,9 +56,10 @@ func (s *Server) Start() { s.link.add(s) }
 
 // Stop ends consumption, and waits until the requests already taken are
 // answered or ctx ends. What the broker still holds stays in our own queue, for
-// the next process. Call it once, after Start and before the end of Link.Run.
+// the next process. Call it after Start and before the end of Link.Run; called
+// again, it waits on.
 func (s *Server) Stop(ctx context.Context) error {
-	s.link.remove(s)
+	s.stopped.Do(func() { s.link.remove(s) })
 	for _, sub := range s.subs {
 		if err := waitGroup(ctx, &sub.running); err != nil {
 			return fmt.Errorf("stop consuming %s: %w", sub.queue.name, err)
@@ -96,19 +98,28 @@ func (s *Server) receive(ctx context.Context, d *amqp.Delivery) {
 	r, err := readRequest(d)
 	if err != nil {
 		s.log.WithError(err).Warn("Dropped a message that is not a request")
+		if r != nil && r.IsCall {
+			s.begin()
+			s.answer(ctx, r, outcome{err: typeError(err.Error())})
+		}
 		return
 	}
 	if s.seen.repeated(r.uniqueID) {
 		s.log.WithFields(logrus.Fields{"op": r.Method, "unique_id": r.uniqueID}).Warn("Dropped a request received twice")
 		return
 	}
-	s.unanswered.Add(1)
-	s.count.Add(1)
+	s.begin()
 	if h, err := match(s.builtin, r); err == nil {
 		s.answer(ctx, r, outcomeOf(ctx, h, r))
 		return
 	}
 	s.handlers.Go(func() { s.handle(ctx, r) })
+}
+
+// begin counts a request that answer will settle.
+func (s *Server) begin() {
+	s.unanswered.Add(1)
+	s.count.Add(1)
 }
 
 func readRequest(d *amqp.Delivery) (*Request, error) {
@@ -184,7 +195,7 @@ func outcomeOf(ctx context.Context, h Handler, r *Request) (o outcome) {
 }
 
 // answer sends the outcome of a call; a cast gets no answer. The request counts
-// as running until the broker has the answer.
+// as unanswered until the broker has the answer. answer does not block.
 func (s *Server) answer(ctx context.Context, r *Request, o outcome) {
 	done := func(error) {
 		s.count.Add(-1)
@@ -210,9 +221,14 @@ func (s *Server) answer(ctx context.Context, r *Request, o outcome) {
 			done(err)
 		},
 	}
-	if err := s.link.sender.send(ctx, m); err != nil {
-		m.done(err)
+	if s.link.sender.offer(m) {
+		return
 	}
+	s.handlers.Go(func() { // who calls may be the one who takes messages in
+		if err := s.link.sender.send(ctx, m); err != nil {
+			m.done(err)
+		}
+	})
 }
 
 // logUnanswered says that a caller waits in vain: once for a queue that went

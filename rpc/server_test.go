@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"strings"
 	"sync/atomic"
@@ -68,91 +69,6 @@ func (p *peer) nothing() {
 	}
 }
 
-func TestRefusals(t *testing.T) {
-	n := run(t, nil)
-	n.Serve("compute", Endpoint{Version: "6.1", Methods: map[string]Handler{
-		"echo":    echo.Methods["echo"],
-		"_secret": func(context.Context, *Request) (any, error) { return "leaked", nil },
-		"panics":  func(context.Context, *Request) (any, error) { panic("oh") },
-		"later": func(context.Context, *Request) (any, error) {
-			return nil, &RemoteError{Failure{Class: "NotImplementedError", Module: "builtins"}}
-		},
-		"strange": func(context.Context, *Request) (any, error) { return func() {}, nil },
-		"typed": func(_ context.Context, r *Request) (any, error) {
-			var number int
-			return number, r.OptionalArg("number", &number)
-		},
-	}}, Endpoint{Version: "5.13", Methods: map[string]Handler{
-		"echo": func(context.Context, *Request) (any, error) { return "old", nil },
-	}}).Start()
-	p := n.up(t).peer(t)
-
-	const dispatcher = "oslo_messaging.rpc.dispatcher"
-	for _, c := range []struct {
-		name           string
-		fields         map[string]any
-		class, module  string
-		message, reply string
-	}{
-		{name: "served", fields: map[string]any{"method": "echo", "version": "6.1", "args": map[string]any{"value": 1}}, reply: "1"},
-		{name: "older minor", fields: map[string]any{"method": "echo", "version": "6.0", "args": map[string]any{"value": 1}}, reply: "1"},
-		{name: "older major", fields: map[string]any{"method": "echo", "version": "5.0"}, reply: `"old"`},
-		{name: "null namespace", fields: map[string]any{"method": "echo", "version": "5.0", "namespace": nil}, reply: `"old"`},
-		{name: "newer minor", fields: map[string]any{"method": "echo", "version": "6.99"}, class: "UnsupportedVersion", module: dispatcher,
-			message: "Endpoint does not support RPC version 6.99. Attempted method: echo"},
-		{name: "unknown major", fields: map[string]any{"method": "echo", "version": "7.0"}, class: "UnsupportedVersion", module: dispatcher,
-			message: "Endpoint does not support RPC version 7.0. Attempted method: echo"},
-		{name: "no version", fields: map[string]any{"method": "echo"}, class: "UnsupportedVersion", module: dispatcher,
-			message: "Endpoint does not support RPC version 1.0. Attempted method: echo"},
-		{name: "version is nonsense", fields: map[string]any{"method": "echo", "version": "six"}, class: "UnsupportedVersion", module: dispatcher,
-			message: "Endpoint does not support RPC version six. Attempted method: echo"},
-		{name: "unknown namespace", fields: map[string]any{"method": "echo", "version": "6.0", "namespace": "x"}, class: "UnsupportedVersion", module: dispatcher,
-			message: "Endpoint does not support RPC version 6.0. Attempted method: echo"},
-		{name: "unknown method", fields: map[string]any{"method": "fly", "version": "6.0"}, class: "NoSuchMethod", module: dispatcher,
-			message: "Endpoint does not support RPC method fly"},
-		{name: "private method", fields: map[string]any{"method": "_secret", "version": "6.0"}, class: "NoSuchMethod", module: dispatcher,
-			message: "Endpoint does not support RPC method _secret"},
-		{name: "missing argument", fields: map[string]any{"method": "echo", "version": "6.0"}, class: "TypeError", module: "builtins",
-			message: "echo() missing 1 required positional argument: 'value'"},
-		{name: "wrong argument type", fields: map[string]any{"method": "typed", "version": "6.0", "args": map[string]any{"number": "x"}}, class: "TypeError", module: "builtins",
-			message: "typed() argument 'number': json: cannot unmarshal string into Go value of type int"},
-		{name: "not implemented", fields: map[string]any{"method": "later", "version": "6.0"}, class: "NotImplementedError", module: "builtins"},
-		{name: "panic", fields: map[string]any{"method": "panics", "version": "6.0"}, class: "Exception", module: "builtins",
-			message: "internal error in panics: oh"},
-		{name: "result without JSON", fields: map[string]any{"method": "strange", "version": "6.0"}, class: "Exception", module: "builtins",
-			message: "encode result: json: unsupported type: func()"},
-		{name: "ping", fields: map[string]any{"method": "ping", "version": "1.0", "namespace": "baseapi", "args": map[string]any{"arg": []int{1}}},
-			reply: `{"service":"compute","arg":[1]}`},
-		{name: "backdoor port", fields: map[string]any{"method": "get_backdoor_port", "version": "1.1", "namespace": "baseapi"}, reply: "null"},
-		{name: "oslo ping is off", fields: map[string]any{"method": "oslo_rpc_server_ping"}, class: "UnsupportedVersion", module: dispatcher,
-			message: "Endpoint does not support RPC version 1.0. Attempted method: oslo_rpc_server_ping"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			id := p.call(c.fields)
-			r := p.answer()
-			if r.MsgID != id || !r.Ending {
-				t.Fatalf("reply %+v", r)
-			}
-			if c.class == "" {
-				if r.Failure != nil || string(r.Result) != c.reply {
-					t.Errorf("result %s, failure %v", r.Result, r.Failure)
-				}
-				return
-			}
-			if r.Failure == nil {
-				t.Fatalf("result %s", r.Result)
-			}
-			e := decodeFailure(*r.Failure)
-			if e.Class != c.class || e.Module != c.module || e.Message != c.message {
-				t.Errorf("failure %+v", e.Failure)
-			}
-			if len(e.Args) != 1 || e.Args[0] != c.message || e.Kwargs == nil || len(e.Trace) == 0 {
-				t.Errorf("failure %+v", e.Failure)
-			}
-		})
-	}
-}
-
 func TestOsloPing(t *testing.T) {
 	n := run(t, func(o *Options) { o.PingEnabled = true })
 	n.Serve("compute").Start()
@@ -161,42 +77,6 @@ func TestOsloPing(t *testing.T) {
 	if r := p.answer(); string(r.Result) != `"pong"` {
 		t.Errorf("reply %s", r.Result)
 	}
-}
-
-// TestMalformed sends what is no request: each is one log line, and the server
-// goes on.
-func TestMalformed(t *testing.T) {
-	n := run(t, nil)
-	n.Serve("compute", echo).Start()
-	p := n.up(t).peer(t)
-	for _, body := range []string{
-		"", "\x00\xff", "[]", "7", "null", `"text"`, `{`, `{}`,
-		`{"oslo.version": "3.0", "oslo.message": "{}"}`,
-		`{"oslo.version": 2, "oslo.message": "{}"}`,
-		`{"oslo.version": "2.0", "oslo.message": {}}`,
-		`{"oslo.version": "2.0", "oslo.message": "not JSON"}`,
-		`{"oslo.version": "2.0", "oslo.message": "[]"}`,
-		`{"oslo.version": "2.0", "oslo.message": "{\"method\": 1}"}`,
-		`{"oslo.version": "2.0", "oslo.message": "{\"method\": \"\"}"}`,
-		`{"oslo.version": "2.0", "oslo.message": "{\"method\": \"echo\", \"args\": []}"}`,
-		`{"oslo.version": "2.0", "oslo.message": "{\"method\": \"echo\", \"_reply_q\": {}}"}`,
-		strings.Repeat("[", 100000),
-	} {
-		n.logs.Reset()
-		p.publish("nova", p.key, []byte(body))
-		p.nothing()
-		if got := n.logged(logrus.WarnLevel); len(got) != 1 || !strings.HasPrefix(got[0], "Dropped a message that is not a request") {
-			t.Errorf("%.60q: logged %q", body, got)
-		}
-	}
-	t.Run("too large", func(t *testing.T) {
-		n.logs.Reset()
-		p.publish("nova", p.key, make([]byte, maxMessage+1))
-		p.nothing()
-		if got := n.logged(logrus.WarnLevel); len(got) != 1 || !strings.Contains(got[0], "is larger than") {
-			t.Errorf("logged %q", got)
-		}
-	})
 }
 
 // logged are the lines at or above a level.
@@ -373,7 +253,7 @@ func TestStopDrains(t *testing.T) {
 	}
 	p.call(map[string]any{"method": "work", "version": "6.0"}) // stays in the queue
 	close(release)
-	if err := waitGroup(within(t, 20*time.Second), &s.unanswered); err != nil {
+	if err := s.Stop(within(t, 20*time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if r := p.answer(); string(r.Result) != `"done"` {
@@ -403,5 +283,59 @@ func TestServeWhileUp(t *testing.T) {
 		if got, err := n.Call(within(t, 10*time.Second), AdminContext(), target, "echo", map[string]any{"value": topic}); err != nil || string(got) != `"`+topic+`"` {
 			t.Errorf("%s: %s, %v", topic, got, err)
 		}
+	}
+}
+
+// TestConnections looks at the broker's side of a node.
+func TestConnections(t *testing.T) {
+	began := time.Now()
+	n := run(t, func(o *Options) { o.ProcessName = "bolide-" + newHexID() })
+	n.Serve("compute").Start()
+	n.Serve("compute-alt").Start()
+	n.up(t)
+	t.Logf("consuming seven queues after %s", time.Since(began).Round(time.Millisecond))
+	out, err := rabbit.Get(t).Eval(fmt.Sprintf(`[{T, [binary_to_list(K) || {K, bool, true} <- H]} || P <- rabbit_networking:connections(),
+		[{client_properties, C}, {timeout, T}] <- [rabbit_reader:info(P, [client_properties, timeout])],
+		{<<"connection_name">>, longstr, N} <- C, nomatch =/= binary:match(N, <<"%s:">>),
+		{<<"capabilities">>, table, H} <- C]`, n.o.ProcessName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(out, "{60,"); got != 2 {
+		t.Errorf("%d connections with a heartbeat of 60 s, want 2: %s", got, out)
+	}
+	for _, capability := range []string{"connection.blocked", "consumer_cancel_notify"} {
+		if strings.Count(out, capability) != 2 {
+			t.Errorf("connections do not all announce %s: %s", capability, out)
+		}
+	}
+}
+
+// TestReceiveNeverBlocks has a sender that nobody empties, as in a long alarm:
+// taking messages in must go on, or a lost connection could not be replaced.
+func TestReceiveNeverBlocks(t *testing.T) {
+	o := DefaultOptions()
+	o.TransportURL, o.Host, o.Log = "rabbit://", "h", logrus.NewEntry(logrus.New())
+	o.MissingConsumerRetry = 200 * time.Millisecond
+	o.Log.Logger.SetOutput(io.Discard)
+	l, err := NewLink(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for l.sender.offer(&outgoing{done: func(error) {}}) {
+	}
+	s := l.Serve("compute")
+	inner := `{"method": "ping", "namespace": "baseapi", "version": "1.0", "args": {"arg": 1}, "_msg_id": "m", "_reply_q": "q"}`
+	received := make(chan struct{})
+	go func() {
+		s.receive(context.Background(), &amqp.Delivery{Body: sealEnvelope([]byte(inner))})
+		close(received)
+	}()
+	receive(t, received)
+	if err := s.waitHandlers(within(t, 10*time.Second)); err != nil {
+		t.Error(err)
+	}
+	if n := s.count.Load(); n != 0 {
+		t.Errorf("%d requests still count as unanswered", n)
 	}
 }

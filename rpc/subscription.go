@@ -66,14 +66,15 @@ func (s *subscription) serve(ctx context.Context, conn *amqp.Connection) {
 
 // consume declares the queue and takes its messages until something ends.
 func (s *subscription) consume(ctx context.Context, conn *amqp.Connection) error {
-	if err := (declarer{conn, s.log}).queue(s.queue); err != nil {
+	d := &declarer{conn: conn, log: s.log}
+	defer d.close()
+	if err := d.queue(s.queue); err != nil {
 		return err
 	}
-	ch, err := conn.Channel()
+	ch, err := d.channel()
 	if err != nil {
 		return fmt.Errorf("open channel: %w", err)
 	}
-	defer ch.Close()
 	if s.prefetch > 0 {
 		if err := ch.Qos(s.prefetch, 0, false); err != nil {
 			return fmt.Errorf("set prefetch count: %w", err)

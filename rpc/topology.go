@@ -109,8 +109,9 @@ func setPositive(args amqp.Table, name string, n int) {
 	}
 }
 
-// declarer declares on channels of its own, because the broker answers a
-// declaration it does not like by closing the channel.
+// declarer declares exchanges and queues on one connection. The broker answers
+// a declaration it does not like by closing the channel, so these are the
+// declarer's own.
 //
 // What exists with other properties is used as it is, with one warning: a node
 // that consumes from a queue that somebody else made durable does its work, one
@@ -118,9 +119,10 @@ func setPositive(args amqp.Table, name string, n int) {
 type declarer struct {
 	conn *amqp.Connection
 	log  *logrus.Entry
+	ch   *amqp.Channel // nil if there is none
 }
 
-func (d declarer) exchange(e exchange) error {
+func (d *declarer) exchange(e exchange) error {
 	if e.name == "" {
 		return nil
 	}
@@ -133,7 +135,7 @@ func (d declarer) exchange(e exchange) error {
 		})
 }
 
-func (d declarer) queue(q queue) error {
+func (d *declarer) queue(q queue) error {
 	if err := d.exchange(q.exchange); err != nil {
 		return err
 	}
@@ -154,7 +156,7 @@ func (d declarer) queue(q queue) error {
 	})
 }
 
-func (d declarer) orAsItIs(what string, declare, inspect func(*amqp.Channel) error) error {
+func (d *declarer) orAsItIs(what string, declare, inspect func(*amqp.Channel) error) error {
 	err := d.on("declare "+what, declare)
 	if !isPreconditionFailed(err) {
 		return err
@@ -166,17 +168,34 @@ func (d declarer) orAsItIs(what string, declare, inspect func(*amqp.Channel) err
 	return nil
 }
 
-// on runs f on a fresh channel.
-func (d declarer) on(what string, f func(*amqp.Channel) error) error {
-	ch, err := d.conn.Channel()
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+// on runs f on a channel that works.
+func (d *declarer) on(what string, f func(*amqp.Channel) error) error {
+	ch, err := d.channel()
+	if err == nil {
+		err = f(ch)
 	}
-	defer ch.Close()
-	if err := f(ch); err != nil {
+	if err != nil {
+		d.close()
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
+}
+
+// channel returns the channel in use, or a new one.
+func (d *declarer) channel() (*amqp.Channel, error) {
+	if d.ch != nil {
+		return d.ch, nil
+	}
+	var err error
+	d.ch, err = d.conn.Channel()
+	return d.ch, err
+}
+
+func (d *declarer) close() {
+	if d.ch != nil {
+		d.ch.Close() // an error means that the broker has closed it
+		d.ch = nil
+	}
 }
 
 func isPreconditionFailed(err error) bool {

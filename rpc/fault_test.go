@@ -345,6 +345,42 @@ func TestOtherProperties(t *testing.T) {
 	}
 }
 
+// TestPoison sends a message that makes the broker close the channel, among
+// others that must get through.
+func TestPoison(t *testing.T) {
+	n := run(t, nil).up(t)
+	p := newTap(t)
+	queue, got := p.listen(exchange{}, "")
+	outcomes := make(chan error, 9)
+	deadline := time.Now().Add(20 * time.Second)
+	for i := range cap(outcomes) {
+		m := &outgoing{key: queue, body: []byte("fine"), deadline: deadline, done: func(err error) { outcomes <- err }}
+		if i == 4 {
+			m.expiration, m.body = "never", []byte("poison") // 406: an expiration is a number
+		}
+		if !n.sender.offer(m) {
+			t.Fatal("the sender is full")
+		}
+	}
+	var refused []error
+	for range cap(outcomes) {
+		if err := receive(t, outcomes); err != nil {
+			refused = append(refused, err)
+		}
+	}
+	if len(refused) != 1 || !strings.Contains(refused[0].Error(), "the AMQP server closed the channel at each of 5 attempts") {
+		t.Errorf("refused: %v", refused)
+	}
+	for fine := 0; fine < cap(outcomes)-1; fine++ {
+		if d := receive(t, got); string(d.Body) != "fine" {
+			t.Errorf("got %s", d.Body)
+		}
+	}
+	if s := n.State(); s.Reconnects != 0 {
+		t.Errorf("state %+v", s)
+	}
+}
+
 // TestExchangeDeleted under a publisher that has declared it already.
 func TestExchangeDeleted(t *testing.T) {
 	n := run(t, nil).up(t)

@@ -20,10 +20,6 @@ const (
 	// missingRetry is the time between two attempts to deliver a reply whose
 	// queue is missing, as in oslo.messaging.
 	missingRetry = 250 * time.Millisecond
-	// missingTTL and missingMax bound the memory of reply queues that stayed
-	// missing; replies to them are dropped at once.
-	missingTTL = time.Minute
-	missingMax = 200
 	// maxAttempts bounds how often a message is sent again after the broker
 	// closed the channel or connection under it: the message may be the cause.
 	maxAttempts = 5
@@ -60,15 +56,15 @@ type sender struct {
 	cork      *corkConn
 	ch        *amqp.Channel
 	declared  map[exchange]bool
-	pending   []*outgoing          // sent and not confirmed, oldest first
-	backlog   []*outgoing          // to be sent again, oldest first
-	returned  []*outgoing          // waiting for their queue to come back
-	missing   map[string]time.Time // queues that did not, and until when we believe it
+	pending   []*outgoing   // sent and not confirmed, oldest first
+	backlog   []*outgoing   // to be sent again, oldest first
+	returned  []*outgoing   // waiting for their queue to come back
+	missing   missingQueues // those that did not
 	isBlocked bool
 }
 
 func newSender(log *logrus.Entry, blocked func(string)) *sender {
-	return &sender{log: log, blocked: blocked, in: make(chan *outgoing, 2*window), missing: map[string]time.Time{}}
+	return &sender{log: log, blocked: blocked, in: make(chan *outgoing, 2*window), missing: missingQueues{}}
 }
 
 // offer hands a message to the sender, unless it is far behind.
@@ -199,9 +195,15 @@ func (s *sender) gather(first *outgoing) []*outgoing {
 	return batch
 }
 
-// takeBacklog takes what a lost channel left behind, as far as the window allows.
+// takeBacklog takes what a lost channel left behind, as far as the window
+// allows. What was there when two channels were lost goes one by one: the broker
+// may have closed them because of one message, and must not get the others
+// along with it.
 func (s *sender) takeBacklog() []*outgoing {
 	n := min(len(s.backlog), s.room())
+	if s.backlog[0].attempts > 1 {
+		n = max(0, min(n, 1-len(s.pending)))
+	}
 	batch := s.backlog[:n:n]
 	s.backlog = s.backlog[n:]
 	return batch
@@ -233,7 +235,7 @@ func (s *sender) publish(m *outgoing) error {
 	case m.attempts >= maxAttempts:
 		m.done(fmt.Errorf("the AMQP server closed the channel at each of %d attempts to send the message", m.attempts))
 		return nil
-	case m.retryMissing && s.isMissing(m.key):
+	case m.retryMissing && s.missing.has(m.key):
 		m.done(errDropped)
 		return nil
 	}
@@ -315,7 +317,7 @@ func (s *sender) retryReturned() error {
 	for _, m := range s.returned {
 		switch {
 		case time.Now().After(m.deadline):
-			s.setMissing(m.key)
+			s.missing.add(m.key)
 			m.done(ErrUndeliverable)
 		case len(again) < s.room():
 			again = append(again, m)
@@ -329,25 +331,6 @@ func (s *sender) retryReturned() error {
 
 // errDropped is a reply to a queue that is known to be gone.
 var errDropped = errors.New("the reply queue is known to be missing")
-
-func (s *sender) isMissing(queue string) bool {
-	until, found := s.missing[queue]
-	if found && time.Now().After(until) {
-		delete(s.missing, queue)
-		return false
-	}
-	return found
-}
-
-func (s *sender) setMissing(queue string) {
-	now := time.Now()
-	for q, until := range s.missing {
-		if now.After(until) || len(s.missing) >= missingMax {
-			delete(s.missing, q)
-		}
-	}
-	s.missing[queue] = now.Add(missingTTL)
-}
 
 func (s *sender) setBlocked(reason string) {
 	if s.isBlocked == (reason != "") {

@@ -127,15 +127,15 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestMissingQueuesAreForgotten(t *testing.T) {
-	s := newSender(nil, nil)
+	m := missingQueues{}
 	for i := range 2 * missingMax {
-		s.setMissing(fmt.Sprint(i))
+		m.add(fmt.Sprint(i))
 	}
-	if len(s.missing) > missingMax || !s.isMissing(fmt.Sprint(2*missingMax-1)) {
-		t.Errorf("%d queues remembered", len(s.missing))
+	if len(m) > missingMax || !m.has(fmt.Sprint(2*missingMax-1)) {
+		t.Errorf("%d queues remembered", len(m))
 	}
-	s.missing["old"] = time.Now().Add(-time.Second)
-	if s.isMissing("old") || s.isMissing("never heard of") {
+	m["old"] = time.Now().Add(-time.Second)
+	if m.has("old") || m.has("never heard of") {
 		t.Error("believes in a queue that is not missing")
 	}
 }

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,19 +48,7 @@ func downCommand(f *flags) *cobra.Command {
 		Use:   "down",
 		Short: "Take the cloud down that is up",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir := f.workDir()
-			if err := dir.Stop(); err != nil {
-				return err
-			}
-			return api.Until(cmd.Context(), time.Minute, func(context.Context) (bool, error) {
-				_, err := dir.Running()
-				if errors.Is(err, fs.ErrNotExist) {
-					return true, nil
-				}
-				return false, errors.New("the cloud is still up")
-			})
-		},
+		RunE:  func(cmd *cobra.Command, _ []string) error { return f.workDir().Down(cmd.Context()) },
 	}
 }
 
@@ -137,55 +122,5 @@ func bringUpCloud(ctx context.Context, f *flags) (*ground.Cloud, error) {
 // ensureUp starts a process that holds the cloud, unless one does, and shows
 // what it says until the cloud is up.
 func ensureUp(ctx context.Context, f *flags) error {
-	dir := f.workDir()
-	if _, err := dir.Running(); err == nil && dir.IsReady() {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(f.dir), 0o755); err != nil {
-		return err
-	}
-	said, err := os.Create(f.dir + ".log")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = said.Close() }()
-	cmd := exec.Command("/proc/self/exe", "--dir", f.dir, "--node", f.node, "--bolide", f.bolide, "--kernel", f.kernel, "hold")
-	cmd.Stdout, cmd.Stderr = said, said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	return follow(ctx, f.dir+".log", func() (bool, error) {
-		select {
-		case err := <-ended:
-			return true, fmt.Errorf("the cloud did not come up: %w", err)
-		default:
-			return dir.IsReady(), nil
-		}
-	})
-}
-
-// follow shows what is written to a file until done says so.
-func follow(ctx context.Context, path string, done func() (bool, error)) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close() }()
-	for {
-		over, verdict := done()
-		if _, err := io.Copy(os.Stdout, file); err != nil {
-			return err
-		}
-		if over {
-			return verdict
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+	return f.workDir().EnsureUp(ctx, "--dir", f.dir, "--node", f.node, "--bolide", f.bolide, "--kernel", f.kernel, "hold")
 }

@@ -14,17 +14,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bolide/test/enclave"
 	"bolide/test/openstack/ground"
 )
 
 func main() {
-	if ground.CurrentStage() == ground.AsInit {
-		ground.Init()
+	if enclave.CurrentStage() == enclave.AsInit {
+		enclave.Init(ground.Mount)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := root().ExecuteContext(ctx)
 	stop()
-	var inside *ground.ExitError
+	var inside *enclave.ExitError
 	switch {
 	case err == nil:
 	case errors.As(err, &inside): // which said why itself
@@ -72,7 +73,7 @@ func root() *cobra.Command {
 	return cmd
 }
 
-func (f *flags) workDir() ground.Dir { return ground.Dir(f.dir) }
+func (f *flags) workDir() enclave.Dir { return enclave.Dir(f.dir) }
 
 func (f *flags) chosenNode() ground.Node { return ground.Node{Kind: f.node, Bolide: f.bolide} }
 
@@ -82,8 +83,8 @@ type command func(cmd *cobra.Command, args []string) error
 // fresh does the work in a cloud of its own, which ends with it.
 func fresh(f *flags, work command) command {
 	return func(cmd *cobra.Command, args []string) error {
-		if ground.CurrentStage() == ground.Outside {
-			return ground.Enter(cmd.Context(), f.workDir())
+		if enclave.CurrentStage() == enclave.Outside {
+			return enclave.Enter(cmd.Context(), f.workDir())
 		}
 		return work(cmd, args)
 	}
@@ -92,8 +93,8 @@ func fresh(f *flags, work command) command {
 // within does the work in the cloud that is up.
 func within(f *flags, work command) command {
 	return func(cmd *cobra.Command, args []string) error {
-		if ground.CurrentStage() == ground.Outside {
-			return ground.Join(f.workDir())
+		if enclave.CurrentStage() == enclave.Outside {
+			return enclave.Join(f.workDir())
 		}
 		return work(cmd, args)
 	}
@@ -102,7 +103,7 @@ func within(f *flags, work command) command {
 // ensured is within, after bringing the cloud up if none is.
 func ensured(f *flags, work command) command {
 	return func(cmd *cobra.Command, args []string) error {
-		if ground.CurrentStage() == ground.Outside {
+		if enclave.CurrentStage() == enclave.Outside {
 			if err := ensureUp(cmd.Context(), f); err != nil {
 				return err
 			}

@@ -13,6 +13,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"bolide/test/enclave"
 )
 
 // etc is the configuration of every service, laid over Debian's own.
@@ -60,26 +62,23 @@ var made = []madeDir{
 	{"/var/lib/neutron/lock", "root"},
 }
 
-// mount makes the file system that the cloud sees. It acts on the calling
-// process's mount namespace, which must be its own.
-func (d Dir) mount() error {
+// Mount makes the file system that the cloud sees: what enclave.Init calls.
+func Mount(d enclave.Dir) error {
 	if err := unix.Sethostname([]byte(HostName)); err != nil {
 		return fmt.Errorf("set host name: %w", err)
 	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make mounts private: %w", err)
-	}
 	steps := []func() error{
-		func() error { return mountFS("proc", "/proc", "") },
 		// Of this network namespace. It hides the control groups as well, so
 		// that libvirt does not put guests into the host's.
-		func() error { return mountFS("sysfs", "/sys", "") },
-		func() error { return each(inMemory, func(p string) error { return mountFS("tmpfs", p, "mode=755") }) },
-		func() error { return each(onDisk, func(p string) error { return d.bind(p, emptyDir) }) },
-		func() error { return each(configured, func(p string) error { return d.bind(p, copyDir) }) },
+		func() error { return enclave.MountFS("sysfs", "/sys", "") },
+		func() error {
+			return each(inMemory, func(p string) error { return enclave.MountFS("tmpfs", p, "mode=755") })
+		},
+		func() error { return each(onDisk, func(p string) error { return bind(d, p, emptyDir) }) },
+		func() error { return each(configured, func(p string) error { return bind(d, p, copyDir) }) },
 		func() error { return each(made, madeDir.make) },
 		func() error { return os.Chmod(tempDir, 0o777|os.ModeSticky) },
-		d.configure,
+		configure,
 		ownKVM,
 	}
 	for _, step := range steps {
@@ -99,20 +98,10 @@ func each[T any](items []T, f func(T) error) error {
 	return nil
 }
 
-func mountFS(kind, target, options string) error {
-	if err := os.MkdirAll(target, 0o755); err != nil {
-		return err
-	}
-	if err := unix.Mount(kind, target, kind, 0, options); err != nil {
-		return fmt.Errorf("mount %s on %s: %w", kind, target, err)
-	}
-	return nil
-}
-
 // bind covers target with a directory of the same name in the working
 // directory, which fill makes.
-func (d Dir) bind(target string, fill func(source, target string) error) error {
-	source := filepath.Join(string(d), d.place(target))
+func bind(d enclave.Dir, target string, fill func(source, target string) error) error {
+	source := filepath.Join(string(d), place(target))
 	if err := os.MkdirAll(filepath.Dir(source), 0o755); err != nil {
 		return err
 	}
@@ -129,7 +118,7 @@ func (d Dir) bind(target string, fill func(source, target string) error) error {
 }
 
 // place is where a path lies in the working directory.
-func (d Dir) place(target string) string {
+func place(target string) string {
 	if target == LogDir {
 		return "log"
 	}
@@ -164,7 +153,7 @@ func (m madeDir) make() error {
 
 // configure writes the files of etc into /etc; all but hosts lie in directories
 // that configured covers.
-func (d Dir) configure() error {
+func configure() error {
 	return fs.WalkDir(etc, "etc", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err

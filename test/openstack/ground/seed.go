@@ -87,6 +87,9 @@ func findRole(ctx context.Context, c *api.Client, name string) (string, error) {
 	return found.Roles[0].ID, nil
 }
 
+// guestDisk is the image that guests boot from.
+const guestDisk = "/run/guest.qcow2"
+
 func seedImage(ctx context.Context) error {
 	c, err := api.Connect(ctx)
 	if err != nil {

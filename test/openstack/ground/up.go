@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"bolide/test/guest"
 	"bolide/test/openstack/api"
 )
 
@@ -78,7 +79,9 @@ func Up(ctx context.Context, o Options) (*Cloud, error) {
 		{"capabilities", []string{"libvirt"}, func(ctx context.Context) error {
 			return run(ctx, "capabilities", "virsh", "--connect", "qemu:///system", "capabilities")
 		}},
-		{"guest image", nil, func(ctx context.Context) error { return buildGuest(ctx, o.GuestKernel) }},
+		{"guest image", nil, func(ctx context.Context) error {
+			return guest.Build(ctx, guest.Options{Kernel: o.GuestKernel, Out: guestDisk})
+		}},
 		{"image", []string{"glance", "catalogue", "guest image"}, seedImage},
 		{"network", []string{"neutron dhcp agent", "neutron bridge agent"}, seedNetwork},
 		{"flavor", []string{"nova"}, seedFlavor},

@@ -1,4 +1,4 @@
-package ground
+package enclave
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrInUse says that a cloud is up in this working directory already.
-var ErrInUse = errors.New("a cloud is up already")
+// ErrInUse says that an enclave is up in this working directory already.
+var ErrInUse = errors.New("one is up already")
 
 // ExitError says that the program inside ended with a status that is not zero;
 // it told why itself.
@@ -35,8 +35,8 @@ func exitError(err error) error {
 	return err
 }
 
-// Enter runs this program's own command line again inside, in a new cloud whose
-// working directory is dir, and waits for it. The error is an *ExitError when it
+// Enter runs this program's own command line again inside, in a new enclave
+// whose working directory is dir, and waits for it. The error is an *ExitError when it
 // did not end well. When ctx ends the program inside is asked to stop;
 // everything in there is gone when Enter returns.
 func Enter(ctx context.Context, dir Dir) error {
@@ -66,8 +66,8 @@ func Enter(ctx context.Context, dir Dir) error {
 	return exitError(cmd.Wait())
 }
 
-// Join runs this program's own command line again inside the cloud that is up
-// in dir. It returns fs.ErrNotExist when there is none.
+// Join runs this program's own command line again inside the enclave that is
+// up in dir. It returns fs.ErrNotExist when there is none.
 func Join(dir Dir) error {
 	pid, err := dir.Running()
 	if err != nil {
@@ -91,7 +91,7 @@ func Join(dir Dir) error {
 	return exitError(cmd.Run())
 }
 
-// Stop asks the cloud that is up in dir to stop.
+// Stop asks the enclave that is up in dir to stop.
 func (d Dir) Stop() error {
 	pid, err := d.Running()
 	if err != nil {
@@ -100,7 +100,7 @@ func (d Dir) Stop() error {
 	return syscall.Kill(pid, syscall.SIGTERM)
 }
 
-// Running returns process 1 of the cloud that is up in d, by its number
+// Running returns process 1 of the enclave that is up in d, by its number
 // outside; fs.ErrNotExist when none is.
 func (d Dir) Running() (int, error) {
 	lock, err := os.Open(d.lock())
@@ -109,7 +109,7 @@ func (d Dir) Running() (int, error) {
 	}
 	defer func() { _ = lock.Close() }()
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB); err == nil {
-		return 0, fmt.Errorf("no cloud is up in %s: %w", d, fs.ErrNotExist)
+		return 0, fmt.Errorf("nothing is up in %s: %w", d, fs.ErrNotExist)
 	}
 	b, err := os.ReadFile(d.pid())
 	if err != nil {
@@ -118,13 +118,13 @@ func (d Dir) Running() (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(b)))
 }
 
-// IsReady says whether the cloud in d finished coming up.
+// IsReady says whether what is in d finished coming up.
 func (d Dir) IsReady() bool {
 	_, err := os.Stat(d.ready())
 	return err == nil
 }
 
-// MarkReady says to others that the cloud finished coming up.
+// MarkReady says to others that it finished coming up.
 func (d Dir) MarkReady() error {
 	return os.WriteFile(d.ready(), nil, 0o644)
 }
@@ -171,21 +171,26 @@ next:
 	return errors.Join(errs...)
 }
 
-// Init is the work of the init stage; it does not return. It makes the mounts,
-// runs the program inside, and collects every orphan of the cloud, because a
-// dead process that nobody collects still looks alive to whoever waits for it
-// (libvirt does, for its guests).
-func Init() {
+// Init is the work of the init stage; it does not return. It makes the mounts
+// private, calls setup for those of the program's own and whatever else comes
+// first, runs the program inside, and collects every orphan of the enclave,
+// because a dead process that nobody collects still looks alive to whoever waits
+// for it (libvirt does, for its guests).
+func Init(setup func(Dir) error) {
 	dir := CurrentDir()
-	if err := dir.mount(); err != nil {
-		fmt.Fprintln(os.Stderr, "cloud:", err)
-		os.Exit(1)
+	fail := func(err error) {
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(os.Args[0]), err)
+			os.Exit(1)
+		}
 	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		fail(fmt.Errorf("make mounts private: %w", err))
+	}
+	fail(MountFS("proc", "/proc", ""))
+	fail(setup(dir))
 	cmd := again(dir, Inside)
-	if err := cmd.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, "cloud:", err)
-		os.Exit(1)
-	}
+	fail(cmd.Start())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGINT) // the terminal sends it to the program inside as well
@@ -207,6 +212,17 @@ func Init() {
 			os.Exit(status.ExitStatus())
 		}
 	}
+}
+
+// MountFS mounts a file system of the kernel's own on target, which it makes.
+func MountFS(kind, target, options string) error {
+	if err := os.MkdirAll(target, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount(kind, target, kind, 0, options); err != nil {
+		return fmt.Errorf("mount %s on %s: %w", kind, target, err)
+	}
+	return nil
 }
 
 // again is this program's own command line, for another stage.

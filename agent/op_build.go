@@ -30,7 +30,6 @@ type build struct {
 	spec      nova.RequestSpec     // as the scheduler saw the request
 	requested []network.Requested  // ports and networks asked for
 	limits    resources.NUMALimits // how far the scheduler promised over
-	claim     *resources.Claim
 }
 
 // buildArguments reads the request. A null or missing optional argument is an empty one, as for Nova's node.
@@ -107,32 +106,10 @@ func (b *build) steps() []step {
 // claimResources holds what the guest takes and puts this host on its record.
 func (b *build) claimResources(ctx context.Context) error {
 	b.inst.PutSystemMetadata("boot_roles", strings.Join(roles(b.rc), ","))
-	var err error
-	if b.claim, err = b.resources.Claim(ctx, b.inst, b.limits); err != nil {
-		return err
-	}
-	b.inst.SetHost(b.cfg.Default.Host)
-	b.inst.SetLaunchedOn(b.cfg.Default.Host)
-	b.inst.SetNode(b.resources.NodeName())
-	if b.claim.NUMA != nil {
-		b.inst.Set("numa_topology", json.RawMessage(b.claim.NUMA))
-	}
-	if err := b.cond.SaveInstance(ctx, b.inst, nova.Expect{}); err != nil {
-		return err
-	}
-	if err := b.resources.Tell(ctx, b.cond.With(b.rc.Elevated())); err != nil {
+	if err := b.takeHost(ctx, b.limits); err != nil {
 		return err
 	}
 	return b.checkGroupPolicy(ctx)
-}
-
-// unclaim gives the resources back. That the record names this host no longer is settled with the outcome.
-func (b *build) unclaim(ctx context.Context) error {
-	if b.claim == nil {
-		return nil
-	}
-	b.claim.Abort()
-	return b.resources.Tell(ctx, b.cond.With(b.rc.Elevated()))
 }
 
 // prepareDevices names the guest's devices and takes the instance through the states in between.

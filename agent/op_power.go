@@ -8,7 +8,7 @@ import (
 	"bolide/rpc/nova"
 )
 
-// opStart starts a stopped guest: os-start.
+// opStart starts a stopped guest: os-start, and unshelve of one that was not offloaded yet.
 func opStart(*Agent) operation {
 	return operation{
 		method: "start_instance", event: "compute_start_instance",
@@ -21,7 +21,7 @@ func opStart(*Agent) operation {
 			if err := s.restart(ctx); err != nil {
 				return nil, err
 			}
-			return nil, t.moveTo(ctx, started)
+			return nil, t.leaveShelf(ctx, started)
 		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"bolide/agent/network"
@@ -28,6 +29,12 @@ func (t *task) terminate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(bdms, func(b *nova.BlockDeviceMapping) bool { return b.IsVolume() && b.VolumeID() == "" }) {
+		// the instance was still being built when the list was made: the volume may have its id by now
+		if bdms, err = t.cond.BlockDevices(ctx, t.inst.UUID()); err != nil {
+			return fmt.Errorf("read block devices: %w", err)
+		}
+	}
 	d := &deletion{task: t, bdms: bdms}
 	err = t.run(ctx, d.steps())
 	switch {
@@ -44,8 +51,9 @@ func (t *task) terminate(ctx context.Context) error {
 // deletion is what the steps of a delete share.
 type deletion struct {
 	*task
-	bdms []*nova.BlockDeviceMapping
-	vifs network.Info
+	bdms      []*nova.BlockDeviceMapping
+	vifs      network.Info
+	uncleaned error // why files were left behind
 }
 
 // steps of a delete. None is undone: a delete that fails goes on where it stopped when it is asked for again.
@@ -56,7 +64,7 @@ func (d *deletion) steps() []step {
 		{name: "remove domain", do: d.removeDomain},
 		{name: "unplug", do: func(ctx context.Context) error { return d.unplug(ctx, d.vifs) },
 			beside: []step{
-				{name: "remove files", do: d.removeFiles},
+				{name: "remove files", do: d.clean},
 				{name: "give ports back", do: d.deallocate},
 				{name: "detach volumes", do: d.releaseVolumes},
 			}},
@@ -74,13 +82,19 @@ func (d *deletion) findPorts(ctx context.Context) error {
 	return err
 }
 
+// clean removes the files. What cannot be removed now keeps nobody from deleting the instance.
+func (d *deletion) clean(ctx context.Context) error {
+	d.uncleaned = d.removeFiles(ctx)
+	return nil
+}
+
 func (d *deletion) deallocate(ctx context.Context) error {
 	return d.givePortsBack(ctx, d.vifs, nil)
 }
 
 func (d *deletion) record(ctx context.Context) error {
 	return d.move(ctx, deleteDone, func(i *nova.Instance) {
-		markCleaned(i)
+		d.noteCleaning(d.uncleaned)
 		i.SetPowerState(nova.PowerNoState)
 		i.SetTerminatedAt(time.Now())
 	})

@@ -68,17 +68,22 @@ func (a *Agent) handler(op operation) rpc.Handler {
 // error, so that one broken instance does not end the node.
 func (t *task) perform(ctx context.Context) (result any, err error) {
 	t.entry = t.board.Begin(t.describe())
+	result, err = t.recorded(ctx)
+	t.entry.End(err)
+	return result, t.report(err)
+}
+
+// recorded runs the operation between the opening and the closing of its event.
+func (t *task) recorded(ctx context.Context) (any, error) {
 	if err := t.openEvent(ctx); err != nil {
-		t.entry.End(err)
-		return nil, t.report(err)
+		return nil, err
 	}
-	result, err = t.guarded(ctx)
+	result, err := t.guarded(ctx)
 	if err != nil {
 		t.concludeFailure(ctx, err)
 	}
 	t.closeEvent(ctx, err)
-	t.entry.End(err)
-	return result, t.report(err)
+	return result, err
 }
 
 // guarded runs the operation with panics turned into errors.

@@ -8,6 +8,7 @@ import (
 
 	"bolide/agent/guest"
 	"bolide/agent/network"
+	"bolide/agent/resources"
 	"bolide/hypervisor"
 	"bolide/hypervisor/domainxml"
 	"bolide/rpc/nova"
@@ -28,6 +29,7 @@ type spawn struct {
 	groups   []string                   // security groups of the ports, by name
 	powerOff bool                       // the guest is defined but not started
 
+	claim   *resources.Claim // of what the guest takes; nil: it was claimed before
 	disksOf guest.Disks
 	devices *nova.Object // the tagged devices; nil: none
 	plugged *expectation // of the ports that Neutron has yet to connect

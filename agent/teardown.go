@@ -10,7 +10,6 @@ import (
 
 	"bolide/agent/network"
 	"bolide/hypervisor"
-	"bolide/rpc/nova"
 )
 
 // stopGuest powers the guest off at once, if it is there and on.
@@ -53,17 +52,22 @@ func (a *Agent) instanceDir(uuid string) string {
 func (t *task) removeFiles(context.Context) error {
 	dir := t.instanceDir(t.inst.UUID())
 	doomed := dir + "_del"
+	if err := os.RemoveAll(doomed); err != nil { // of a removal that was cut off
+		return err
+	}
 	if err := os.Rename(dir, doomed); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("set %s aside for removal: %w", dir, err)
 	}
 	return errors.Join(os.RemoveAll(doomed), os.RemoveAll(dir+"_resize"))
 }
 
-// markCleaned notes on the record that the files are gone, as the periodic task that finishes deletes expects.
-func markCleaned(i *nova.Instance) {
-	meta := i.SystemMetadata()
-	attempts, _ := strconv.Atoi(meta["clean_attempts"])
-	meta["clean_attempts"] = strconv.Itoa(attempts + 1)
-	i.Set("system_metadata", meta)
-	i.Set("cleaned", true)
+// noteCleaning notes on the record how the removal of the files went. Those that are still there are a periodic task's
+// to remove.
+func (t *task) noteCleaning(failure error) {
+	if failure != nil {
+		t.log.WithError(failure).Warn("instance's files not removed; it will be tried again")
+	}
+	attempts, _ := strconv.Atoi(t.inst.SystemMetadata()["clean_attempts"])
+	t.inst.PutSystemMetadata("clean_attempts", strconv.Itoa(attempts+1))
+	t.inst.Set("cleaned", failure == nil)
 }

@@ -70,6 +70,11 @@ func (a *Agent) endpoints() []rpc.Endpoint {
 		op := make(a)
 		methods[op.method] = a.handler(op)
 	}
+	for _, method := range computeMethods {
+		if methods[method] == nil {
+			methods[method] = a.handler(refused(method))
+		}
+	}
 	return []rpc.Endpoint{
 		{Version: a.profile.ComputeRPC, Methods: methods},
 		{Version: "5.13", Methods: methods},

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"bolide/agent/network"
@@ -210,4 +212,35 @@ func leaveHost(i *nova.Instance) {
 	i.SetNode("")
 	i.SetLaunchedOn("")
 	i.Set("availability_zone", nil)
+}
+
+// offloadShelved takes the instances off the host that were shelved longer than shelved_offload_time ago.
+func (a *Agent) offloadShelved(ctx context.Context) error {
+	instances, err := a.freshConductor().FromReplica().InstancesByFilters(ctx, map[string]any{
+		"vm_state": string(nova.VMShelved), "task_state": nil, "host": a.cfg.Default.Host,
+	}, "system_metadata")
+	if err != nil {
+		return fmt.Errorf("list shelved instances: %w", err)
+	}
+	var errs []error
+	for _, i := range instances {
+		at, err := time.Parse(shelvedAtFormat, i.SystemMetadata()[shelvedAtKey])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("instance %s: when it was shelved: %w", i.UUID(), err))
+			continue
+		}
+		if time.Since(at) <= a.cfg.Default.ShelvedOffloadTime {
+			continue
+		}
+		errs = append(errs, a.inTurn(ctx, "offload shelved", i.UUID(), func(ctx context.Context, t *task) error {
+			t.inst = i
+			if err := t.move(ctx, offloadDue); err != nil {
+				return err
+			}
+			t.op = opShelveOffload(a)
+			_, err := t.recorded(ctx)
+			return err
+		}))
+	}
+	return errors.Join(errs...)
 }

@@ -57,8 +57,16 @@ type deletion struct {
 }
 
 // steps of a delete. None is undone: a delete that fails goes on where it stopped when it is asked for again.
-// The guest is off before its addresses are given back, so that no two guests ever answer for one.
 func (d *deletion) steps() []step {
+	return append(d.teardown(),
+		step{name: "record", do: d.record},
+		step{name: "release allocation", do: d.release},
+		step{name: "destroy record", do: d.destroyRecord})
+}
+
+// teardown takes the guest off the host. It is off before its addresses are given back, so that no two guests ever
+// answer for one.
+func (d *deletion) teardown() []step {
 	return []step{
 		{name: "read ports", do: d.findPorts},
 		{name: "remove domain", do: d.removeDomain},
@@ -68,9 +76,6 @@ func (d *deletion) steps() []step {
 				{name: "give ports back", do: d.deallocate},
 				{name: "detach volumes", do: d.releaseVolumes},
 			}},
-		{name: "record", do: d.record},
-		{name: "release allocation", do: d.release},
-		{name: "destroy record", do: d.destroyRecord},
 	}
 }
 

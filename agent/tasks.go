@@ -40,7 +40,28 @@ func (a *Agent) periodic(ctx context.Context) error {
 		tasks = append(tasks, periodic.Task{Name: "_sync_scheduler_instance_info", Interval: spacing(d.SchedulerInstanceSyncInterval),
 			Limit: time.Minute, Do: a.syncSchedulers})
 	}
+	tasks = append(tasks, a.tidying()...)
 	return periodic.Run(ctx, periodic.Options{Delay: d.PeriodicFuzzyDelay, Log: a.log}, tasks...)
+}
+
+// tidying are the tasks that finish what deletes, shelving and the image cache leave to time.
+func (a *Agent) tidying() []periodic.Task {
+	d := a.cfg.Default
+	tasks := []periodic.Task{
+		{Name: "_run_pending_deletes", Interval: spacing(d.InstanceDeleteInterval), Limit: 10 * time.Minute, Do: a.removeLeftFiles},
+		{Name: "_run_image_cache_manager_pass", Interval: spacing(a.cfg.ImageCache.ManagerInterval), Limit: time.Hour, Do: a.sweepImages},
+	}
+	if d.RunningDeletedInstanceAction != "noop" {
+		tasks = append(tasks, periodic.Task{Name: "_cleanup_running_deleted_instances", Interval: spacing(d.RunningDeletedInstancePollInterval),
+			Limit: 10 * time.Minute, AtStart: true, Do: a.endDeletedGuests})
+	}
+	if d.ReclaimInstanceInterval > 0 {
+		tasks = append(tasks, periodic.Task{Name: "_reclaim_queued_deletes", Interval: time.Minute, Limit: 10 * time.Minute, Do: a.reclaimDeleted})
+	}
+	if d.ShelvedOffloadTime > 0 {
+		tasks = append(tasks, periodic.Task{Name: "_poll_shelved_instances", Interval: spacing(d.ShelvedPollInterval), Limit: 30 * time.Minute, Do: a.offloadShelved})
+	}
+	return tasks
 }
 
 // spacing reads an interval as Nova does: 0 is the common pace, and what is negative never comes.

@@ -31,7 +31,7 @@ func (c *Cache) Ephemeral(ctx context.Context, e Ephemeral) (*Base, error) {
 	if e.SizeGiB <= 0 {
 		return nil, fmt.Errorf("ephemeral disk of %d GiB", e.SizeGiB)
 	}
-	name := e.name()
+	name := e.Name()
 	base, err := c.blank(ctx, name, e.fileSystem())
 	if errors.Is(err, errOtherFileSystem) {
 		return c.blank(ctx, name+"-"+e.format(), e.fileSystem())
@@ -44,8 +44,11 @@ func (c *Cache) Swap(ctx context.Context, mib int64) (*Base, error) {
 	if mib <= 0 {
 		return nil, fmt.Errorf("swap disk of %d MiB", mib)
 	}
-	return c.blank(ctx, fmt.Sprintf("swap_%d", mib), disk.FileSystem{Size: mib << 20, Type: "swap"})
+	return c.blank(ctx, SwapName(mib), disk.FileSystem{Size: mib << 20, Type: "swap"})
 }
+
+// SwapName is what the cache calls the base for swap disks of so many MiB.
+func SwapName(mib int64) string { return fmt.Sprintf("swap_%d", mib) }
 
 // blank pins the base of the name, making it when there is none.
 func (c *Cache) blank(ctx context.Context, name string, fs disk.FileSystem) (*Base, error) {
@@ -88,8 +91,8 @@ func holds(fs disk.FileSystem) error {
 	return nil
 }
 
-// name follows nova/privsep/fs.py: a hash of the command or of the default file system for an unnamed os_type.
-func (e Ephemeral) name() string {
+// Name is what the cache calls the base, after nova/privsep/fs.py: a hash of the command or of the default file system for an unnamed os_type.
+func (e Ephemeral) Name() string {
 	key := e.command()
 	if key == "" {
 		key = e.DefaultFormat

@@ -24,7 +24,7 @@ func TestEphemeralNames(t *testing.T) {
 		{"command of another system", Ephemeral{SizeGiB: 1, OSType: "windows", Commands: cmd}, "ephemeral_1_0706d66", "ntfs"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := tc.e.name(); got != tc.file {
+			if got := tc.e.Name(); got != tc.file {
 				t.Errorf("name %s, want %s", got, tc.file)
 			}
 			if got := tc.e.format(); got != tc.format {

@@ -49,7 +49,7 @@ func (t *Tracker) readMoves(ctx context.Context, cond *nova.Conductor, here []*n
 func (t *Tracker) moveHolding(inst *nova.Instance, m *nova.Migration, tracked bool) (holding, bool) {
 	incoming := m.Str("dest_compute") == t.opts.Host
 	outgoing := m.Str("source_compute") == t.opts.Host
-	prefix := ""
+	var prefix string
 	switch {
 	case incoming && outgoing && inst.Int("instance_type_id") == m.Int("old_instance_type_id"):
 		prefix = "new_"

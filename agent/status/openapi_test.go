@@ -61,7 +61,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/v1/log-level", "", "", 200},
 		{"PUT", "/v1/log-level", "", `{"level":"warning"}`, 200},
 		{"PUT", "/v1/log-level", "", `{"level":"loud"}`, 400},
-		{"PUT", "/v1/log-level", "", `{"levle":"info"}`, 400},
+		{"PUT", "/v1/log-level", "", `{"lvl":"info"}`, 400},
 		{"GET", "/v1/debug/goroutines", "", "", 200},
 		{"GET", "/v1/openapi.yaml", "", "", 200},
 		{"GET", "/metrics", "", "", 200},

@@ -159,7 +159,7 @@ func (g Guest) check() error {
 func wellFormed(fragment string) error {
 	dec := xml.NewDecoder(strings.NewReader(fragment))
 	for {
-		if _, err := dec.Token(); err == io.EOF {
+		if _, err := dec.Token(); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err

@@ -124,7 +124,7 @@ func ClassOf(err error) string {
 // received is given the form of one raised here. Nil if there is none.
 func exceptionIn(err error) *Error {
 	for err != nil {
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // the chain is walked here, one link at a time
 		case *Error:
 			return e
 		case *rpc.RemoteError:

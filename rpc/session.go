@@ -42,9 +42,7 @@ func (l *Link) reconnect(ctx context.Context) {
 		if err == nil {
 			began := time.Now()
 			err = l.hold(ctx, s)
-			if time.Since(began) > l.o.ReconnectMax {
-				wait.reset()
-			}
+			wait.lost(time.Since(began))
 			logged = time.Time{}
 		}
 		if ctx.Err() != nil {

@@ -89,25 +89,31 @@ func TestFailureOf(t *testing.T) {
 	}
 }
 
-// TestBackoff looks at the waits of many agents that lost one broker together.
+// TestBackoff looks at the waits of many agents that lost one broker together,
+// after a connection of a certain age.
 func TestBackoff(t *testing.T) {
-	const agents, outage = 2000, 60 * time.Second
-	back := map[int]int{} // second after the broker's return: agents that come back in it
-	for range agents {
-		b := backoff{first: time.Second, max: 10 * time.Second, hosts: 1}
-		at := time.Duration(0)
-		for at < outage {
-			wait := b.next()
-			if wait > b.max {
-				t.Fatalf("waits %s", wait)
+	const agents = 2000
+	for _, age := range []time.Duration{5 * time.Second, time.Hour} {
+		for _, outage := range []time.Duration{3 * time.Second, 8 * time.Second, 20 * time.Second, time.Minute} {
+			back := map[int]int{} // second after the broker's return: agents that come back in it
+			for range agents {
+				b := backoff{first: time.Second, max: 10 * time.Second, hosts: 1, failures: 5}
+				b.lost(age)
+				at := time.Duration(0)
+				for at < outage {
+					wait := b.next()
+					if wait > b.max {
+						t.Fatalf("waits %s", wait)
+					}
+					at += wait
+				}
+				back[int((at-outage)/time.Second)]++
 			}
-			at += wait
-		}
-		back[int((at-outage)/time.Second)]++
-	}
-	for second, n := range back {
-		if second > 9 || n > agents*14/100 {
-			t.Errorf("%d of %d agents come back in second %d: %v", n, agents, second, back)
+			for second, n := range back {
+				if second > 9 || n > agents*14/100 {
+					t.Errorf("age %s, outage %s: %d of %d agents come back in second %d: %v", age, outage, n, agents, second, back)
+				}
+			}
 		}
 	}
 
@@ -116,13 +122,6 @@ func TestBackoff(t *testing.T) {
 		if wait := b.next(); wait > time.Second {
 			t.Errorf("waits %s before another host is tried", wait)
 		}
-	}
-	for range 20 {
-		b.next()
-	}
-	b.reset()
-	if wait := b.next(); wait > time.Second {
-		t.Errorf("waits %s after a success", wait)
 	}
 }
 

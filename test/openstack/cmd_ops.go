@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -43,10 +44,21 @@ func drive(f *flags) command {
 		if err != nil {
 			return err
 		}
-		failed, err := ops.Run(cmd.Context(), os.Stdout, chosen)
+		failed, err := ops.Run(cmd.Context(), os.Stdout, node, chosen)
 		if err == nil && failed > 0 {
-			err = fmt.Errorf("the node did not pass; what it said is in %s", f.workDir().Log(node.Kind))
+			err = fmt.Errorf("the node did not pass; what it said is in %s, at last:\n%s",
+				f.workDir().Log(node.Kind), lastLines(node.Log(), 40))
 		}
 		return err
 	}
+}
+
+// lastLines returns the end of a file, as an error message needs it.
+func lastLines(path string, n int) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,37 @@ func (s *Session) consoleLogTail(ctx context.Context) error {
 	}
 	if n := len(strings.Split(strings.TrimSpace(text), "\n")); n > 3 || strings.TrimSpace(text) == "" {
 		return fmt.Errorf("asked for 3 lines, got %d: %q", n, text)
+	}
+	return nil
+}
+
+// bootLogIsShort: an operator reads what a boot did in a few lines, finds them by
+// the guest or by the request, and sees no error where there was none.
+func (s *Session) bootLogIsShort(ctx context.Context) error {
+	const most = 12
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	log, err := os.ReadFile(s.node.Log())
+	if err != nil {
+		return err
+	}
+	var infos int
+	for line := range strings.Lines(string(log)) {
+		switch {
+		case !strings.Contains(line, id):
+		case strings.Contains(line, " ERROR "):
+			return fmt.Errorf("error in the log: %s", line)
+		case !strings.Contains(line, " INFO "):
+		case !strings.Contains(line, "req-"):
+			return fmt.Errorf("no request in the log: %s", line)
+		default:
+			infos++
+		}
+	}
+	if infos == 0 || infos > most {
+		return fmt.Errorf("%d lines in the log tell of the boot, want 1 to %d", infos, most)
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type Op struct {
 	// awaited says that Bolide refuses this operation so far: only Nova's own
 	// node is expected to pass, and the operation runs for Bolide only by name.
 	awaited bool
+	only    string // the one node it makes sense for; "" for every node
 }
 
 // timeout bounds one operation; the slowest boots two guests after another.
@@ -37,6 +38,7 @@ func All() []Op {
 		{Name: "guest_sees_flavor_disk", run: (*Session).guestSeesFlavorDisk},
 		{Name: "guest_has_network", run: (*Session).guestHasNetwork},
 		{Name: "guest_reads_config_drive", run: (*Session).guestReadsConfigDrive},
+		{Name: "boot_log_is_short", run: (*Session).bootLogIsShort, only: "bolide"},
 		{Name: "console_log_tail", run: (*Session).consoleLogTail},
 		{Name: "vnc_console", run: (*Session).vncConsole},
 		{Name: "diagnostics", run: (*Session).diagnostics},
@@ -88,7 +90,8 @@ func Select(n ground.Node, names []string) ([]Op, error) {
 	unknown := slices.Clone(names)
 	for _, op := range All() {
 		named := slices.Contains(names, op.Name)
-		if named || len(names) == 0 && (n.Kind == "nova" || !op.awaited) {
+		fits := (op.only == "" || op.only == n.Kind) && (n.Kind == "nova" || !op.awaited)
+		if named || len(names) == 0 && fits {
 			chosen = append(chosen, op)
 		}
 		unknown = slices.DeleteFunc(unknown, func(s string) bool { return s == op.Name })
@@ -101,12 +104,12 @@ func Select(n ground.Node, names []string) ([]Op, error) {
 
 // Run runs the operations, prints a line for each and a sum, and returns how
 // many failed. When one fails, the rest still runs.
-func Run(ctx context.Context, out io.Writer, chosen []Op) (failed int, err error) {
+func Run(ctx context.Context, out io.Writer, n ground.Node, chosen []Op) (failed int, err error) {
 	servers, err := api.NewServers(ctx, ground.ImageName, ground.FlavorName, ground.NetworkName)
 	if err != nil {
 		return 0, err
 	}
-	s := &Session{Servers: servers}
+	s := &Session{Servers: servers, node: n}
 	passed := 0
 	for _, op := range chosen {
 		start := time.Now()
@@ -136,6 +139,7 @@ func (s *Session) one(ctx context.Context, op Op) error {
 // Session is one run: what the operations share.
 type Session struct {
 	*api.Servers
+	node ground.Node
 
 	server  string   // the guest most operations act on; "" when there is none
 	broken  error    // why there is none: tried once, lest every operation waits for it

@@ -148,7 +148,7 @@ func (p probe) Traits(ctx context.Context) (map[string]bool, error) {
 		return nil, err
 	}
 	l := p.cfg.Libvirt
-	cpu, err := p.hypervisor.CPUTraits(ctx, hypervisor.CPUOptions{VirtType: l.VirtType, Mode: l.CPUMode, Models: l.CPUModels, ExtraFlags: l.CPUModelExtraFlags})
+	cpu, err := p.hypervisor.CPUTraits(ctx, hypervisor.CPUOptions{Mode: l.CPUMode, Models: l.CPUModels, ExtraFlags: l.CPUModelExtraFlags})
 	if err != nil {
 		return nil, err
 	}
@@ -159,5 +159,6 @@ func (p probe) Traits(ctx context.Context) (map[string]bool, error) {
 		ImagesType: l.ImagesType, ForceRawImages: p.cfg.Default.ForceRawImages,
 		SWTPM: l.SWTPMEnabled, ImageTypeExclude: p.cfg.Compute.ImageTypeExcludeList,
 	}))
+	traits["COMPUTE_REMOTE_MANAGED_PORTS"] = false // Nova reports it only where such a device is offered, and none is here
 	return traits, nil
 }

@@ -15,7 +15,6 @@ type Traits map[string]bool
 // CPUOptions is how guests' CPUs are configured; it decides which features of the
 // host a guest gets, and so which traits the host has.
 type CPUOptions struct {
-	VirtType   string   // "kvm" or "qemu"
 	Mode       string   // "" (not set), none, host-model, host-passthrough, custom
 	Models     []string // of mode custom, in any case
 	ExtraFlags []string // features added (+) or taken away (-) with any mode but none

@@ -60,7 +60,9 @@ func (c *Cloud) WaitNode(ctx context.Context, n Node) error {
 				State string
 			}
 		}
-		if err := client.Get(ctx, api.Compute+"/os-hypervisors/detail", &found); err != nil {
+		// Not their details, for which Nova would call a node that may not
+		// consume yet, and wait a minute for the answer.
+		if err := client.Get(ctx, api.Compute+"/os-hypervisors", &found); err != nil {
 			return err
 		}
 		for _, h := range found.Hypervisors {

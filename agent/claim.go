@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 
 	"bolide/agent/resources"
 	"bolide/rpc/nova"
@@ -18,7 +17,7 @@ func (s *spawn) takeHost(ctx context.Context, limits resources.NUMALimits) error
 	s.inst.SetLaunchedOn(s.cfg.Default.Host)
 	s.inst.SetNode(s.resources.NodeName())
 	if s.claim.NUMA != nil {
-		s.inst.Set("numa_topology", json.RawMessage(s.claim.NUMA))
+		s.inst.Set("numa_topology", s.claim.NUMA)
 	}
 	if err := s.cond.SaveInstance(ctx, s.inst, nova.Expect{}); err != nil {
 		return err

@@ -112,6 +112,7 @@ func resourceOptions(c *config.Config) resources.Options {
 		ReservedMemoryMB: int64(d.ReservedHostMemoryMB),
 		ReservedCPUs:     int64(d.ReservedHostCPUs),
 		ReservedDiskMB:   int64(d.ReservedHostDiskMB),
+		PackNUMA:         c.Compute.PackingHostNUMACellsAllocationStrategy,
 		CountImageCache:  c.Workarounds.ReserveDiskResourceForImageCache,
 		Ratios:           resources.Ratios{CPU: orZero(d.CPUAllocationRatio), RAM: orZero(d.RAMAllocationRatio), Disk: orZero(d.DiskAllocationRatio)},
 		InitialRatios:    resources.Ratios{CPU: d.InitialCPUAllocationRatio, RAM: d.InitialRAMAllocationRatio, Disk: d.InitialDiskAllocationRatio},

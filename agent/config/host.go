@@ -32,7 +32,7 @@ type Compute struct {
 	// streamOptimized,monolithicSparse.
 	VMDKAllowedTypes []string `ini:"vmdk_allowed_types" default:"streamOptimized,monolithicSparse"`
 	// PackingHostNUMACellsAllocationStrategy fills used cells first. Default false.
-	PackingHostNUMACellsAllocationStrategy bool `ini:"packing_host_numa_cells_allocation_strategy" default:"false" unused:"NUMA placement"`
+	PackingHostNUMACellsAllocationStrategy bool `ini:"packing_host_numa_cells_allocation_strategy" default:"false"`
 }
 
 // ImageCache is [image_cache].

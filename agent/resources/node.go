@@ -39,6 +39,10 @@ func (t *Tracker) createNode(ctx context.Context, cond *nova.Conductor, f Figure
 	node.Set("local_gb_used", f.LocalUsedGB)
 	node.Set("stats", map[string]string{"failed_builds": "0"})
 	describe(node, f)
+	node.Set("numa_topology", nil)
+	if f.NUMATopology != "" {
+		node.Set("numa_topology", f.NUMATopology)
+	}
 	r := t.opts.InitialRatios
 	setRatios(node, r)
 	if err := cond.CreateComputeNode(ctx, node); err != nil {
@@ -59,11 +63,6 @@ func describe(node *nova.ComputeNode, f Figures) {
 	node.Set("local_gb", f.LocalGB)
 	node.Set("disk_available_least", f.DiskAvailableLeast)
 	node.Set("cpu_info", f.CPUInfo)
-	if f.NUMATopology == "" {
-		node.Set("numa_topology", nil)
-	} else {
-		node.Set("numa_topology", f.NUMATopology)
-	}
 	if specs := hvSpecs(f.HVSpecs); !sameSpecs(node.List("supported_hv_specs"), specs) {
 		node.Set("supported_hv_specs", specs)
 	}

@@ -62,6 +62,8 @@ type Options struct {
 	// CountImageCache adds the image cache's size to the reserved disk, as the workaround of that name asks.
 	CountImageCache bool
 
+	PackNUMA bool // fill cells that are in use before others
+
 	Ratios        Ratios // zero fields: not configured
 	InitialRatios Ratios // used where Ratios has none and Placement knows none yet
 

@@ -104,7 +104,7 @@ func (t *Tracker) adopt(instances []*nova.Instance, asOf uint64) {
 type Claim struct {
 	tracker  *Tracker
 	instance string
-	NUMA     []byte // the instance's NUMA topology fitted to this host; nil: none
+	NUMA     *nova.Object // the instance's NUMA topology fitted to this host; nil: none
 }
 
 // Claim holds what the instance's flavor takes and tells the control plane. It refuses with Nova's
@@ -118,7 +118,7 @@ func (t *Tracker) Claim(ctx context.Context, inst *nova.Instance, limits NUMALim
 	}
 	h := t.holdingOf(inst)
 	var err error
-	if h.NUMA, err = t.fitLocked(inst, limits); err != nil {
+	if h.NUMA, err = t.fitLocked(numaOf(inst), limits); err != nil {
 		return nil, err
 	}
 	t.holdLocked(h)

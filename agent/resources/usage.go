@@ -1,7 +1,6 @@
 package resources
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,7 +13,7 @@ type holding struct {
 	Instance                    string
 	VCPUs, MemoryMB             int64
 	RootGB, EphemeralGB, SwapMB int64
-	NUMA                        json.RawMessage // the instance's NUMA topology, fitted to the host; nil: none
+	NUMA                        *nova.Object // the instance's NUMA topology, fitted to the host; nil: none
 
 	Name                                  string // of the domain
 	VMState, TaskState, OSType, ProjectID string

@@ -17,6 +17,7 @@ func server(t testing.TB, change func(*Options)) *node {
 	n := run(t, func(o *Options) {
 		o.ProofInterval = 300 * time.Millisecond
 		o.ReconnectDelay = 50 * time.Millisecond
+		o.ReconnectMax = 500 * time.Millisecond
 		if change != nil {
 			change(o)
 		}
@@ -146,7 +147,7 @@ func TestBrokerRestart(t *testing.T) {
 		"stopped": b.Stop, "killed": b.Kill,
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := server(t, nil)
+			n := server(t, func(o *Options) { o.ReconnectMax = DefaultOptions().ReconnectMax })
 			n.works(t)
 			if err := restart(); err != nil {
 				t.Fatal(err)

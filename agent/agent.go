@@ -54,6 +54,7 @@ type Agent struct {
 	stopJobs     context.CancelCauseFunc
 	powers       *powers
 	suspects     *suspicions
+	serials      *serialPorts
 	serving      atomic.Bool
 	started      time.Time
 }
@@ -90,6 +91,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		waiters:    newWaiters(),
 		powers:     &powers{},
 		suspects:   &suspicions{},
+		serials:    &serialPorts{},
 		builds:     semaphore.NewWeighted(limit(cfg.Default.MaxConcurrentBuilds)),
 		snapshots:  semaphore.NewWeighted(limit(cfg.Default.MaxConcurrentSnapshots)),
 		stopJobs:   stop,

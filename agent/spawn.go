@@ -132,6 +132,9 @@ func (s *spawn) define(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.giveSerialPorts(&r); err != nil {
+		return err
+	}
 	described, err := guest.Describe(r, s.disksOf)
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ func (t *task) removeDomain(ctx context.Context) error {
 	if err := t.stopGuest(ctx); err != nil {
 		return err
 	}
+	t.serials.drop(t.inst.UUID())
 	err := t.hypervisor.Undefine(ctx, t.inst.UUID())
 	if errors.Is(err, hypervisor.ErrNotFound) {
 		return nil

@@ -17,7 +17,7 @@ type VNC struct {
 // SPICE is [spice].
 type SPICE struct {
 	// Enabled gives guests a SPICE console. Default false.
-	Enabled bool `ini:"enabled" default:"false" unused:"SPICE consoles"`
+	Enabled bool `ini:"enabled" default:"false"`
 	// AgentEnabled gives guests a channel for the SPICE agent. Default true.
 	AgentEnabled bool `ini:"agent_enabled" default:"true"`
 	// ServerListen is where QEMU listens. Default 127.0.0.1.
@@ -31,7 +31,7 @@ type SPICE struct {
 // Serial is [serial_console].
 type Serial struct {
 	// Enabled gives guests an interactive serial console. Default false.
-	Enabled bool `ini:"enabled" default:"false" unused:"interactive serial consoles; console logs are kept"`
+	Enabled bool `ini:"enabled" default:"false"`
 	// PortRange is for QEMU to listen on, FROM:TO. Default 10000:20000.
 	PortRange string `ini:"port_range" default:"10000:20000"`
 	// BaseURL is what users open. Default ws://127.0.0.1:6083/.

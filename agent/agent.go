@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -45,7 +44,7 @@ type Agent struct {
 	resources  *resources.Tracker
 
 	registration *registration
-	metrics      *prometheus.Registry
+	metrics      *status.Metrics
 	board        *status.Board
 	queues       *queues
 	waiters      *waiters
@@ -76,7 +75,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	metrics := prometheus.NewRegistry()
+	metrics := status.NewMetrics()
 	life, stop := context.WithCancelCause(context.Background()) // ended by Run, which waits for the jobs
 	a := &Agent{
 		cfg: cfg, log: log, profile: profile,
@@ -86,7 +85,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		net:        netplug.New(netplug.Options{Log: log.WithField("part", "net")}),
 		cloud:      services,
 		metrics:    metrics,
-		board:      status.NewBoard(status.BoardOptions{Metrics: metrics}),
+		board:      status.NewBoard(status.BoardOptions{Metrics: metrics.Registry}),
 		queues:     newQueues(life),
 		waiters:    newWaiters(),
 		powers:     &powers{},
@@ -106,6 +105,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 	tracker := resourceOptions(cfg)
 	tracker.Placement, tracker.Probe = services.Placement(), probe{a}
 	a.resources = resources.New(tracker, log.WithField("part", "resources"))
+	metrics.QueueDepth(a.queues.depth)
 	a.local = readLocalHost(cfg.Default.InstancesPath)
 	if a.vendor, err = readVendorData(cfg); err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"bolide/agent/cloud"
 	"bolide/agent/config"
 	"bolide/agent/guest"
+	"bolide/agent/status"
 	"bolide/imagecache"
 	"bolide/imagecache/disk"
 	"bolide/rpc/nova"
@@ -109,6 +110,21 @@ func (r imageRecord) cacheImage(limit int64) imagecache.Image {
 	}
 }
 
+// cached is the base that the image is in the cache, fetched first if need be; limit is how many bytes the disk to be
+// made of it may have, 0: any.
+func (t *task) cached(ctx context.Context, r imageRecord, limit int64) (*imagecache.Base, error) {
+	outcome := status.CacheMiss
+	if t.images.Cached(r.ID) {
+		outcome = status.CacheHit
+	}
+	base, err := t.images.Get(ctx, r.cacheImage(limit), imageSource{t.cloud.Images(), t.id}, t.entry.Progress)
+	if err != nil {
+		outcome = status.CacheFail
+	}
+	t.metrics.ImageCache(outcome)
+	return base, err
+}
+
 // checkImage refuses an image that is not ready or asks for more than the flavor gives.
 func (s *spawn) checkImage() error {
 	flavor := s.inst.Flavor()
@@ -172,7 +188,7 @@ func (s *spawn) makeRoot(ctx context.Context, path string) error {
 		return nova.NewError("InvalidDiskInfo", map[string]any{"reason": "the root disk has no image"})
 	}
 	size := s.inst.Flavor().RootGB() * gib
-	base, err := s.images.Get(ctx, s.image.cacheImage(size), imageSource{s.cloud.Images(), s.id}, s.entry.Progress)
+	base, err := s.cached(ctx, s.image, size)
 	if err != nil {
 		return err
 	}
@@ -290,7 +306,7 @@ func (s *spawn) ensureBase(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the base of the root disk is missing, and its image: %w", err)
 	}
-	base, err := s.images.Get(ctx, recordOf(image).cacheImage(0), imageSource{s.cloud.Images(), s.id}, s.entry.Progress)
+	base, err := s.cached(ctx, recordOf(image), 0)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (t *task) cacheImage(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	base, err := t.images.Get(ctx, recordOf(image).cacheImage(0), imageSource{t.cloud.Images(), t.id}, t.entry.Progress)
+	base, err := t.cached(ctx, recordOf(image), 0)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"bolide/agent/status"
 	"bolide/rpc"
 	"bolide/rpc/nova"
 )
@@ -70,6 +71,7 @@ func (t *task) perform(ctx context.Context) (result any, err error) {
 	t.entry = t.board.Begin(t.describe())
 	result, err = t.recorded(ctx)
 	t.entry.End(err)
+	t.metrics.RPC(status.RPCIn, t.op.method, time.Since(t.began), err)
 	return result, t.report(err)
 }
 

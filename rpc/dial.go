@@ -40,7 +40,10 @@ func (o *Options) dial(ctx context.Context, h brokerHost, vhost string) (*amqp.C
 	// Greetings do not know contexts: without this a silent peer would hold us.
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	defer stop()
-	raw.SetDeadline(time.Now().Add(connectLimit))
+	if err := raw.SetDeadline(time.Now().Add(connectLimit)); err != nil {
+		raw.Close()
+		return nil, nil, err
+	}
 	conn := &corkConn{Conn: raw}
 	if o.SSL {
 		if conn.Conn, err = o.startTLS(ctx, raw, h.host); err != nil {

@@ -241,7 +241,7 @@ func (s *sender) publish(m *outgoing) error {
 	}
 	s.pending = append(s.pending, m)
 	if m.exchange.name != "" && !s.declared[m.exchange] {
-		s.cork.uncork() // a declaration waits for its answer
+		_ = s.cork.uncork() // a declaration waits for its answer; a broken connection shows there
 		if err := s.declare(m.exchange); err != nil {
 			if s.conn.IsClosed() {
 				return err

@@ -96,7 +96,7 @@ func (l *Link) hold(ctx context.Context, s *session) error {
 		// which a restart of the broker deletes.
 		settled, cancel := context.WithTimeout(ctx, settleLimit)
 		defer cancel()
-		l.WaitUp(settled)
+		_ = l.WaitUp(settled) // past the limit sending begins all the same
 		l.sender.serve(ctx, s.send, s.sendConn)
 	})
 	started := map[*subscription]bool{}
@@ -159,8 +159,8 @@ func (l *Link) startNew(ctx context.Context, s *session, started map[*subscripti
 func (s *session) close(politely bool) {
 	if politely {
 		deadline := time.Now().Add(closeLimit)
-		s.recv.CloseDeadline(deadline)
-		s.send.CloseDeadline(deadline)
+		_ = s.recv.CloseDeadline(deadline) // the connections are cut below in any case
+		_ = s.send.CloseDeadline(deadline)
 	}
 	for _, c := range []net.Conn{s.recvConn.Conn, s.sendConn.Conn} {
 		c.Close()

@@ -55,7 +55,7 @@ func (s *subscription) serve(ctx context.Context, conn *amqp.Connection) {
 		timer := time.NewTimer(rand.N(wait + 1))
 		select {
 		case <-timer.C:
-		case <-closed:
+		case <-closed: //nolint:errcheck // why it closed is known
 		case <-s.stop:
 		case <-ctx.Done():
 		}
@@ -98,7 +98,7 @@ func (s *subscription) consume(ctx context.Context, conn *amqp.Connection) error
 			}
 		case <-s.stop:
 			if s.queue.deleteAtStop {
-				ch.QueueDelete(s.queue.name, false, false, false) // it expires anyway
+				_, _ = ch.QueueDelete(s.queue.name, false, false, false) // it expires anyway
 			}
 			return nil
 		case <-ctx.Done():

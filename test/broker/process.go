@@ -30,7 +30,7 @@ func spawn(cmd *exec.Cmd, log string) (*process, error) {
 	p := &process{cmd: cmd, log: log, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
-		cmd.Wait()
+		_ = cmd.Wait() // how it ended is in its log
 	}()
 	return p, nil
 }
@@ -55,7 +55,7 @@ func (p *process) end(s syscall.Signal, limit time.Duration) error {
 		return nil
 	case <-time.After(limit):
 	}
-	p.signal(syscall.SIGKILL)
+	_ = p.signal(syscall.SIGKILL) // it may have ended meanwhile
 	<-p.done
 	return fmt.Errorf("%v did not end within %s of %s", p.cmd.Args, limit, s)
 }

@@ -199,7 +199,8 @@ func TestBrokerFrozen(t *testing.T) {
 
 // TestAnswerOwedOverReconnect lets the connection break while a handler works.
 func TestAnswerOwedOverReconnect(t *testing.T) {
-	n := run(t, nil)
+	quick := func(o *Options) { o.ReconnectMax = 500 * time.Millisecond }
+	n := run(t, quick)
 	started, release := make(chan struct{}), make(chan struct{})
 	n.Serve("compute", Endpoint{Version: "6.0", Methods: map[string]Handler{
 		"work": func(ctx context.Context, _ *Request) (any, error) {
@@ -209,7 +210,7 @@ func TestAnswerOwedOverReconnect(t *testing.T) {
 		},
 	}}).Start()
 	n.up(t)
-	client := run(t, nil).up(t)
+	client := run(t, quick).up(t)
 	got := make(chan answer, 1)
 	go func() {
 		r, err := client.Call(context.Background(), AdminContext(), n.target(), "work", nil, WithTimeout(time.Minute))

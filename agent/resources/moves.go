@@ -2,6 +2,7 @@ package resources
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -73,6 +74,48 @@ func (t *Tracker) moveHolding(inst *nova.Instance, m *nova.Migration, tracked bo
 	h.Instance = inst.UUID()
 	h.NUMA = numaOfContext(inst, prefix)
 	return h, true
+}
+
+// ClaimMove holds what an instance takes here once move m has brought it, or has given it the flavor of the record's
+// new_flavor. m is not yet on its way; [Tracker.Track] follows it from then on. Like Claim it leaves to Placement how
+// much may be promised, and returns the NUMA topology fitted to this host, nil if the guest asks for none.
+func (t *Tracker) ClaimMove(inst *nova.Instance, m *nova.Migration, limits NUMALimits) (json.RawMessage, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.node == nil {
+		return nil, nova.NewError("ComputeResourcesUnavailable", map[string]any{"reason": "this host has not been measured yet"})
+	}
+	numa, err := t.fitLocked(inst, limits)
+	if err != nil {
+		return nil, err
+	}
+	t.trackMoveLocked(inst, m)
+	return numa, nil
+}
+
+// Track takes over where the instance's record now says that it is, and what its move m holds of this host beside the
+// instance itself; nil when the move is over.
+func (t *Tracker) Track(inst *nova.Instance, m *nova.Migration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if inst.Host() == t.opts.Host && !takesNothing(string(inst.VMState()), string(inst.TaskState())) {
+		t.holdLocked(t.holdingOf(inst))
+	} else {
+		t.forgetLocked(inst.UUID())
+	}
+	t.trackMoveLocked(inst, m)
+}
+
+func (t *Tracker) trackMoveLocked(inst *nova.Instance, m *nova.Migration) {
+	t.touchLocked(inst.UUID())
+	delete(t.moves, inst.UUID())
+	if m == nil {
+		return
+	}
+	_, tracked := t.held[inst.UUID()]
+	if h, ok := t.moveHolding(inst, m, tracked); ok {
+		t.moves[inst.UUID()] = h
+	}
 }
 
 // endStale marks a record that no longer belongs to its instance's current move.

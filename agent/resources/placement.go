@@ -130,6 +130,38 @@ func (t *Tracker) DeleteAllocation(ctx context.Context, id cloud.Identity, consu
 	return nil
 }
 
+// MoveAllocation gives the consumer to what the consumer from has, in place of its own: so a guest gets back its share
+// of the host it came from, which the move held meanwhile. Where from has nothing it does nothing and may be repeated.
+// Two writers too many are AllocationMoveFailed.
+func (t *Tracker) MoveAllocation(ctx context.Context, id cloud.Identity, from, to string) error {
+	var conflict error
+	for range conflictTries {
+		source, err := t.opts.Placement.Allocation(ctx, id, from)
+		if err != nil {
+			return fmt.Errorf("read the allocation of %s: %w", from, err)
+		}
+		if len(source.Allocations) == 0 {
+			return nil
+		}
+		target, err := t.opts.Placement.Allocation(ctx, id, to)
+		if err != nil {
+			return fmt.Errorf("read the allocation of %s: %w", to, err)
+		}
+		moved := *source
+		moved.ConsumerGeneration = target.ConsumerGeneration
+		source.Allocations = map[string]cloud.ProviderAllocation{}
+		conflict = t.opts.Placement.SetAllocations(ctx, id, map[string]cloud.Allocation{from: *source, to: moved})
+		if conflict == nil {
+			return nil
+		}
+		if !cloud.IsConflict(conflict) {
+			return fmt.Errorf("move the allocation of %s to %s: %w", from, to, conflict)
+		}
+	}
+	return nova.NewError("AllocationMoveFailed", map[string]any{
+		"source_consumer": from, "target_consumer": to, "error": conflict}).Because(conflict)
+}
+
 // requestOf is the node's own identity, bearing the request's id.
 func requestOf(cond *nova.Conductor) cloud.Identity {
 	rc := cond.Context()

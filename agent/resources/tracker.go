@@ -27,8 +27,9 @@ type Tracker struct {
 	moves        map[string]holding // by instance: what a move in progress holds beside held
 	migrations   map[string]bool    // uuids of the moves in progress: their allocations are theirs
 	failedBuilds int
-	told         time.Time // when the control plane last took the figures
-	clock        uint64    // counts changes of held, to tell a fresh claim from a stale reading
+	told         time.Time         // when the control plane last took the figures
+	clock        uint64            // counts changes of held and moves, to tell a fresh claim from a stale reading
+	touched      map[string]uint64 // by instance: the clock at its last change
 }
 
 // New returns a tracker that knows nothing before its first [Tracker.Update].
@@ -42,6 +43,7 @@ func New(o Options, log *logrus.Entry) *Tracker {
 		held:       map[string]holding{},
 		moves:      map[string]holding{},
 		migrations: map[string]bool{},
+		touched:    map[string]uint64{},
 	}
 }
 
@@ -73,8 +75,7 @@ func (t *Tracker) Update(ctx context.Context, cond *nova.Conductor) error {
 
 	t.mu.Lock()
 	t.figures = figures
-	t.adopt(instances, asOf)
-	t.moves = moves
+	t.adopt(instances, moves, asOf)
 	clear(t.migrations)
 	for _, m := range migrations {
 		t.migrations[m.Str("uuid")] = true
@@ -83,21 +84,32 @@ func (t *Tracker) Update(ctx context.Context, cond *nova.Conductor) error {
 	return t.tell(ctx, cond)
 }
 
-// adopt replaces the holdings by what the records say, but for claims younger than asOf, which the records may
-// not show yet.
-func (t *Tracker) adopt(instances []*nova.Instance, asOf uint64) {
-	fresh := map[string]holding{}
-	for id, h := range t.held {
-		if h.since > asOf {
-			fresh[id] = h
-		}
-	}
+// adopt replaces what is known by what the records say, but for the instances that operations have changed after asOf,
+// of which the records may not tell yet.
+func (t *Tracker) adopt(instances []*nova.Instance, moves map[string]holding, asOf uint64) {
+	held := map[string]holding{}
 	for _, i := range instances {
-		if _, young := fresh[i.UUID()]; !young && !takesNothing(string(i.VMState()), string(i.TaskState())) {
-			fresh[i.UUID()] = t.holdingOf(i)
+		if !takesNothing(string(i.VMState()), string(i.TaskState())) {
+			held[i.UUID()] = t.holdingOf(i)
 		}
 	}
-	t.held = fresh
+	for id, when := range t.touched {
+		if when <= asOf {
+			delete(t.touched, id)
+			continue
+		}
+		keep(held, t.held, id)
+		keep(moves, t.moves, id)
+	}
+	t.held, t.moves = held, moves
+}
+
+// keep makes fresh hold of the instance what known does.
+func keep(fresh, known map[string]holding, id string) {
+	delete(fresh, id)
+	if h, ok := known[id]; ok {
+		fresh[id] = h
+	}
 }
 
 // Claim is what an operation holds of the host until the instance's record tells of it.
@@ -129,9 +141,13 @@ func (t *Tracker) Claim(ctx context.Context, inst *nova.Instance, limits NUMALim
 func (c *Claim) Abort() { c.tracker.Forget(c.instance) }
 
 func (t *Tracker) holdLocked(h holding) {
-	t.clock++
-	h.since = t.clock
+	t.touchLocked(h.Instance)
 	t.held[h.Instance] = h
+}
+
+func (t *Tracker) touchLocked(instance string) {
+	t.clock++
+	t.touched[instance] = t.clock
 }
 
 // Note takes over the instance's states, or forgets the instance when it takes nothing any more. Instances that
@@ -149,15 +165,16 @@ func (t *Tracker) Note(inst *nova.Instance) {
 	t.holdLocked(t.holdingOf(inst))
 }
 
-// Forget gives back what the instance holds.
+// Forget gives back what the instance and a move of it hold.
 func (t *Tracker) Forget(instance string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.forgetLocked(instance)
+	delete(t.moves, instance)
 }
 
 func (t *Tracker) forgetLocked(instance string) {
-	t.clock++
+	t.touchLocked(instance)
 	delete(t.held, instance)
 }
 

@@ -18,7 +18,6 @@ type holding struct {
 	Name                                  string // of the domain
 	VMState, TaskState, OSType, ProjectID string
 	Workload                              bool // counts as an instance in the statistics; false for the second half of a move
-	since                                 uint64
 }
 
 // flavored is what a guest of the flavor takes.

@@ -63,7 +63,7 @@ func TestAdoptKeepsWhatWasClaimedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	// the records as they were read before the second claim: "old" is gone, "other" has come
-	tr.adopt([]*nova.Instance{instance("other", nova.VMActive), instance("gone", nova.VMDeleted)}, asOf)
+	tr.adopt([]*nova.Instance{instance("other", nova.VMActive), instance("gone", nova.VMDeleted)}, map[string]holding{}, asOf)
 	var got []string
 	for _, h := range tr.Instances() {
 		got = append(got, h.Instance)

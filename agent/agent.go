@@ -15,6 +15,7 @@ import (
 	"bolide/agent/cloud"
 	"bolide/agent/config"
 	"bolide/agent/network"
+	"bolide/agent/remote"
 	"bolide/agent/resources"
 	"bolide/agent/status"
 	"bolide/hypervisor"
@@ -38,6 +39,7 @@ type Agent struct {
 	hypervisor *hypervisor.Host
 	images     *imagecache.Cache
 	disks      *disk.Tool
+	remote     *remote.FS // of the other hosts, where guests move
 	net        netplug.Plugger
 	cloud      *cloud.Cloud
 	ports      *network.Service
@@ -100,6 +102,9 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 	}
 	if a.images, err = imagecache.New(cacheOptions(cfg, a.disks, log)); err != nil {
 		return nil, fmt.Errorf("open the image cache: %w", err)
+	}
+	if a.remote, err = remote.New(remoteOptions(cfg)); err != nil {
+		return nil, err
 	}
 	a.ports = network.New(services.Network(), cfg.Default.Host, networkOptions(cfg, log))
 	tracker := resourceOptions(cfg)

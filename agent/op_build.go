@@ -109,7 +109,7 @@ func (b *build) claimResources(ctx context.Context) error {
 	if err := b.takeHost(ctx, b.limits); err != nil {
 		return err
 	}
-	return b.checkGroupPolicy(ctx)
+	return b.checkGroupPolicy(ctx, b.spec)
 }
 
 // prepareDevices names the guest's devices and takes the instance through the states in between.
@@ -167,28 +167,28 @@ func (b *build) activate(ctx context.Context) error {
 
 // checkGroupPolicy looks, now that the record names this host, whether the members of the instance's server group
 // may share it: two builds at once may each have been right and be wrong together.
-func (b *build) checkGroupPolicy(ctx context.Context) error {
-	hints, _ := b.spec.Raw("scheduler_hints").(map[string]any)
-	if len(hints) == 0 || b.cfg.Workarounds.DisableGroupPolicyCheckUpcall {
+func (t *task) checkGroupPolicy(ctx context.Context, spec nova.RequestSpec) error {
+	hints, _ := spec.Raw("scheduler_hints").(map[string]any)
+	if len(hints) == 0 || t.cfg.Workarounds.DisableGroupPolicyCheckUpcall {
 		return nil
 	}
-	group, err := b.cond.GroupOfInstance(ctx, b.inst.UUID())
+	group, err := t.cond.GroupOfInstance(ctx, t.inst.UUID())
 	if nova.Is(err, "InstanceGroupNotFound") {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read the instance's server group: %w", err)
 	}
-	hosts, err := b.cond.GroupHosts(ctx, group, b.inst.UUID())
+	hosts, err := t.cond.GroupHosts(ctx, group, t.inst.UUID())
 	if err != nil {
 		return fmt.Errorf("read the server group's hosts: %w", err)
 	}
 	here := false
 	for _, h := range hosts {
-		here = here || h == b.cfg.Default.Host
+		here = here || h == t.cfg.Default.Host
 	}
 	if (group.Policy() == "anti-affinity" && here) || (group.Policy() == "affinity" && len(hosts) > 0 && !here) {
-		return nova.NewError("GroupAffinityViolation", map[string]any{"instance_uuid": b.inst.UUID(), "policy": group.Policy()})
+		return nova.NewError("GroupAffinityViolation", map[string]any{"instance_uuid": t.inst.UUID(), "policy": group.Policy()})
 	}
 	return nil
 }

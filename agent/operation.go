@@ -154,7 +154,8 @@ func (t *task) concludeFailure(ctx context.Context, failure error) {
 	if t.op.keepsFault && !nova.Is(failure, "InstanceNotFound") {
 		t.storeFault(ctx, failure)
 	}
-	if t.op.clearsTask && !nova.Is(failure, "UnexpectedTaskStateError") {
+	// who deletes the instance has a task of their own on its record
+	if t.op.clearsTask && !nova.Is(failure, "UnexpectedTaskStateError") && !errors.Is(failure, errDeleted) {
 		t.inst.Unset("task_state") // written even where this copy holds none
 		t.inst.SetTaskState(nova.NoTask)
 		err := t.cond.SaveInstance(ctx, t.inst, nova.Expect{})

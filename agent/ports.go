@@ -91,6 +91,28 @@ func (t *task) readPorts(ctx context.Context, r network.RefreshRequest) (network
 	return vifs, nil
 }
 
+// renewPorts reads all the guest's ports anew and writes them to the info cache, as the parts of a move do when Neutron
+// has bound them elsewhere.
+func (s *spawn) renewPorts(ctx context.Context) error {
+	cache, err := s.cond.InfoCache(ctx, s.inst.UUID())
+	if err != nil {
+		return fmt.Errorf("read the info cache: %w", err)
+	}
+	current, err := network.ParseInfo(cache.NetworkInfo())
+	if err != nil {
+		return err
+	}
+	if s.vifs, err = s.readPorts(ctx, network.RefreshRequest{Current: current}); err != nil {
+		return err
+	}
+	cache.Unset("network_info") // written even where this copy says the same
+	cache.SetNetworkInfo(s.vifs.JSON())
+	if err := s.cond.SaveInfoCache(ctx, cache); err != nil {
+		return fmt.Errorf("write the info cache: %w", err)
+	}
+	return nil
+}
+
 // refreshPorts reads the port that changed anew and puts it into the info cache, which is read anew first: another
 // operation may have written it since the request was made.
 func (t *task) refreshPorts(ctx context.Context, portID string) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,10 +18,10 @@ import (
 // instanceParts are what the operations on an existing guest need of its record beyond its columns.
 var instanceParts = []string{"flavor", "system_metadata", "metadata", "info_cache", "numa_topology", "pci_devices", "pci_requests", "keypairs", "ec2_ids"}
 
-// load reads the instance anew with all that its guest's description depends on: callers send it with as little as
-// they have at hand.
-func (t *task) load(ctx context.Context) error {
-	inst, err := t.cond.Instance(ctx, t.inst.UUID(), instanceParts...)
+// load reads the instance anew with all that its guest's description depends on, and more parts if named: callers send
+// it with as little as they have at hand.
+func (t *task) load(ctx context.Context, more ...string) error {
+	inst, err := t.cond.Instance(ctx, t.inst.UUID(), slices.Concat(instanceParts, more)...)
 	if err != nil {
 		return fmt.Errorf("read instance %s: %w", t.inst.UUID(), err)
 	}
@@ -28,9 +29,9 @@ func (t *task) load(ctx context.Context) error {
 	return nil
 }
 
-// existing is a guest that was built before, with what its next start needs.
-func (t *task) existing(ctx context.Context) (*spawn, error) {
-	if err := t.load(ctx); err != nil {
+// existing is a guest that was built before, with what its next start needs, and more parts of its record if named.
+func (t *task) existing(ctx context.Context, more ...string) (*spawn, error) {
+	if err := t.load(ctx, more...); err != nil {
 		return nil, err
 	}
 	s := &spawn{task: t, meta: t.inst.Image()}

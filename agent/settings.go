@@ -7,6 +7,7 @@ import (
 
 	"bolide/agent/cloud"
 	"bolide/agent/config"
+	"bolide/agent/remote"
 	"bolide/agent/resources"
 	"bolide/rpc"
 )
@@ -118,6 +119,10 @@ func resourceOptions(c *config.Config) resources.Options {
 		InitialRatios:    resources.Ratios{CPU: d.InitialCPUAllocationRatio, RAM: d.InitialRAMAllocationRatio, Disk: d.InitialDiskAllocationRatio},
 		Refresh:          c.Compute.ResourceProviderAssociationRefresh,
 	}
+}
+
+func remoteOptions(c *config.Config) remote.Options {
+	return remote.Options{Transport: c.Libvirt.RemoteFilesystemTransport, Bandwidth: c.Bolide.MoveBandwidth << 20}
 }
 
 func orZero(f *float64) float64 {

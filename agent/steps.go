@@ -31,6 +31,11 @@ type stepError struct {
 func (e *stepError) Error() string { return e.Step + ": " + e.Err.Error() }
 func (e *stepError) Unwrap() error { return e.Err }
 
+// undoError is that a failed operation could not be taken back wholly.
+type undoError struct{ error }
+
+func (e *undoError) Unwrap() error { return e.error }
+
 // run does the steps in order. When one fails it undoes that one and all before it, last first, each with a
 // deadline of its own that a cancelled ctx does not shorten, and returns the failure joined with what could not
 // be undone.
@@ -86,5 +91,8 @@ func (t *task) undo(ctx context.Context, steps []step) error {
 			cancel()
 		}
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return &undoError{err}
+	}
+	return nil
 }

@@ -61,6 +61,21 @@ const (
 	unshelved        change = "unshelved"
 	softDeleted      change = "soft deleted"
 	restored         change = "restored"
+
+	resizeRetried   change = "resize retried"
+	resizeMigrating change = "resize migrating"
+	resizeMigrated  change = "resize migrated"
+	resizeTakenBack change = "resize taken back"
+	resizeFinishing change = "resize finishing"
+	resizeDone      change = "resize done"
+	resizeConfirmed change = "resize confirmed"
+	revertLeft      change = "revert left"
+	revertArrived   change = "revert arrived"
+	revertDone      change = "revert done"
+	reverted        change = "reverted"
+	revertedToStop  change = "reverted to stop"
+	moveRolledBack  change = "move rolled back"
+	moveFailed      change = "move failed"
 )
 
 // keepTask in a rule leaves the task state as it is.
@@ -131,6 +146,21 @@ var transitions = map[change]rule{
 
 	softDeleted: {from: []nova.TaskState{nova.TaskSoftDeleting}, vm: []nova.VMState{nova.VMSoftDeleted}},
 	restored:    {from: []nova.TaskState{nova.TaskRestoring}, vm: []nova.VMState{nova.VMActive}},
+
+	resizeRetried:   {task: nova.TaskResizePrep},
+	resizeMigrating: {from: []nova.TaskState{nova.TaskResizePrep}, task: nova.TaskResizeMigrating},
+	resizeMigrated:  {from: []nova.TaskState{nova.TaskResizeMigrating}, task: nova.TaskResizeMigrated},
+	resizeTakenBack: {from: []nova.TaskState{nova.TaskResizeMigrating, nova.TaskResizeMigrated}, task: nova.TaskResizeMigrating},
+	resizeFinishing: {from: []nova.TaskState{nova.TaskResizeMigrated}, task: nova.TaskResizeFinish},
+	resizeDone:      {from: []nova.TaskState{nova.TaskResizeFinish}, vm: []nova.VMState{nova.VMResized}},
+	resizeConfirmed: {from: []nova.TaskState{nova.NoTask, nova.TaskDeleting, nova.TaskSoftDeleting}, vm: []nova.VMState{nova.VMActive, nova.VMStopped}},
+	revertLeft:      {from: []nova.TaskState{nova.TaskResizeReverting}, task: keepTask},
+	revertArrived:   {from: []nova.TaskState{nova.TaskResizeReverting}, task: keepTask},
+	revertDone:      {from: []nova.TaskState{nova.TaskResizeReverting}, task: keepTask},
+	reverted:        {vm: []nova.VMState{nova.VMActive}},
+	revertedToStop:  {task: nova.TaskPoweringOff},
+	moveRolledBack:  {vm: anyVM},
+	moveFailed:      {vm: []nova.VMState{nova.VMError}, task: keepTask},
 }
 
 // move makes the change: it sets the states and whatever else set changes on the instance, and saves them in one

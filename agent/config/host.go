@@ -140,6 +140,9 @@ type Bolide struct {
 	Socket string `ini:"socket" default:"/run/bolide/status.sock"`
 	// SocketGroup may look, besides root; "" = only root. Default bolide.
 	SocketGroup string `ini:"socket_group" default:"bolide"`
+	// MoveBandwidth bounds the copy of a disk to another host in a cold
+	// migration; 0 = no bound. Unit MiB/s, default 0.
+	MoveBandwidth int `ini:"move_bandwidth" default:"0" min:"0"`
 }
 
 // Scheduler is [filter_scheduler], of which a node reads one option.

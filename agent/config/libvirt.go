@@ -67,7 +67,7 @@ type GuestDisk struct {
 	InjectKey      bool `ini:"inject_key" default:"false" unused:"injecting keys; use a config drive"`
 	InjectPassword bool `ini:"inject_password" default:"false" unused:"injecting passwords; use a config drive"`
 	// RemoteFilesystemTransport copies disks in a cold migration. Default ssh.
-	RemoteFilesystemTransport string `ini:"remote_filesystem_transport" default:"ssh" choices:"ssh,rsync" unused:"cold migration"`
+	RemoteFilesystemTransport string `ini:"remote_filesystem_transport" default:"ssh" choices:"ssh,rsync"`
 }
 
 // GuestDevice is a guest's other devices.

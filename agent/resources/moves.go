@@ -2,7 +2,6 @@ package resources
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -76,21 +75,33 @@ func (t *Tracker) moveHolding(inst *nova.Instance, m *nova.Migration, tracked bo
 	return h, true
 }
 
-// ClaimMove holds what an instance takes here once move m has brought it, or has given it the flavor of the record's
-// new_flavor. m is not yet on its way; [Tracker.Track] follows it from then on. Like Claim it leaves to Placement how
-// much may be promised, and returns the NUMA topology fitted to this host, nil if the guest asks for none.
-func (t *Tracker) ClaimMove(inst *nova.Instance, m *nova.Migration, limits NUMALimits) (json.RawMessage, error) {
+// Move is what a claim for a guest on its way here has to know.
+type Move struct {
+	Migration *nova.Migration
+	// Topology is the NUMA topology that the guest asks for, as the scheduler saw it; nil: none.
+	Topology *nova.Object
+	Limits   NUMALimits
+}
+
+// ClaimMove holds what an instance takes here once the move has brought it, or has given it the flavor of the record's
+// new_flavor. The move is not yet on its way; [Tracker.Track] follows it from then on. Like Claim it leaves to Placement
+// how much may be promised, and returns the NUMA topology fitted to this host, nil if the guest asks for none.
+func (t *Tracker) ClaimMove(inst *nova.Instance, m Move) (*nova.Object, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.node == nil {
 		return nil, nova.NewError("ComputeResourcesUnavailable", map[string]any{"reason": "this host has not been measured yet"})
 	}
-	numa, err := t.fitLocked(inst, limits)
+	fitted, err := t.fitLocked(m.Topology, m.Limits)
 	if err != nil {
 		return nil, err
 	}
-	t.trackMoveLocked(inst, m)
-	return numa, nil
+	t.trackMoveLocked(inst, m.Migration)
+	if h, ok := t.moves[inst.UUID()]; ok {
+		h.NUMA = fitted.Clone()
+		t.moves[inst.UUID()] = h
+	}
+	return fitted, nil
 }
 
 // Track takes over where the instance's record now says that it is, and what its move m holds of this host beside the

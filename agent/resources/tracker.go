@@ -210,6 +210,16 @@ func (t *Tracker) NodeUUID() string {
 	return t.node.Str("uuid")
 }
 
+// NodeID is the ComputeNode's in the database; 0 before the first Update.
+func (t *Tracker) NodeID() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.node == nil {
+		return 0
+	}
+	return t.node.Int("id")
+}
+
 // Amount is what the host has of one resource, in the unit of its field.
 type Amount struct {
 	Total, Reserved, Claimed int64

@@ -75,3 +75,15 @@ func Chain(path, stated string) ([]string, error) {
 	}
 	return paths, nil
 }
+
+// Base names what a disk rests on and in which format; "" when the disk stands alone. The base need not be there.
+func Base(path, stated string) (base, format string, err error) {
+	if err := checkFormats(stated); err != nil || stated == "raw" {
+		return "", "", err
+	}
+	l, err := backing(path, stated)
+	if err != nil || l == nil {
+		return "", "", err
+	}
+	return l.path, l.format, nil
+}

@@ -26,6 +26,15 @@ func (t *Tool) Convert(ctx context.Context, c Convert) error {
 	return t.convert(ctx, c, layer{path: c.Src, format: c.SrcFormat})
 }
 
+// Reformat gives a disk that no guest uses another format, in its place, and notes that in the disk.info beside it. The
+// note comes last: until then a disk that was raw is taken for raw, which is safe whatever it holds.
+func (t *Tool) Reformat(ctx context.Context, path, from, to string) error {
+	if err := t.Convert(ctx, Convert{Src: path, SrcFormat: from, Dst: path, DstFormat: to}); err != nil {
+		return err
+	}
+	return noteFormat(path, to)
+}
+
 // Extract writes a disk of this host and all it rests on into one flat file: the data of a snapshot. The disk's
 // chain is followed by what its own headers state (see Chain); its formats are stated to qemu-img layer by layer.
 func (t *Tool) Extract(ctx context.Context, c Convert) error {

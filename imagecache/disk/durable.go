@@ -50,6 +50,17 @@ func fill(part string, work func(part string) error) (err error) {
 	return nil
 }
 
+// Publish gives a file that is whole its name, durably, in place of what had the name.
+func Publish(part, path string) error {
+	if err := syncFile(part); err != nil {
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
 // SyncDir makes the names in a directory durable.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -11,29 +11,37 @@ import (
 	"slices"
 )
 
-// formatsFile is the file beside an instance's disks in which Nova keeps the format each was made with, one line of
+// FormatsFile is the name of the file beside an instance's disks in which Nova keeps the format each was made with, one line of
 // JSON from path to format. It exists so that nobody ever probes a disk a guest can write to.
-const formatsFile = "disk.info"
+const FormatsFile = "disk.info"
 
 // RecordFormat notes the format of a disk in the disk.info beside it. Noting the same again does nothing; noting
 // another format than was noted is an error, as it is for Nova's node: a disk does not change its format.
 //
 // The caller serialises calls for one instance.
 func RecordFormat(path, format string) error {
-	if err := checkFormats(format); err != nil {
-		return fmt.Errorf("record format of %s: %w", path, err)
-	}
-	file := filepath.Join(filepath.Dir(path), formatsFile)
-	formats, err := readFormats(file)
+	old, err := RecordedFormat(path)
 	if err != nil {
 		return err
 	}
-	switch old := formats[path]; old {
+	switch old {
 	case format:
 		return nil
 	case "":
-	default:
-		return fmt.Errorf("record format of %s: it was made as %s, not %s", path, old, format)
+		return noteFormat(path, format)
+	}
+	return fmt.Errorf("record format of %s: it was made as %s, not %s", path, old, format)
+}
+
+// noteFormat writes the format down, whatever was noted before.
+func noteFormat(path, format string) error {
+	if err := checkFormats(format); err != nil {
+		return fmt.Errorf("record format of %s: %w", path, err)
+	}
+	file := filepath.Join(filepath.Dir(path), FormatsFile)
+	formats, err := readFormats(file)
+	if err != nil {
+		return err
 	}
 	formats[path] = format
 	if err := WriteFile(file, encodeFormats(formats)); err != nil {
@@ -44,7 +52,7 @@ func RecordFormat(path, format string) error {
 
 // RecordedFormat returns the format noted for a disk, or "" when none is.
 func RecordedFormat(path string) (string, error) {
-	formats, err := readFormats(filepath.Join(filepath.Dir(path), formatsFile))
+	formats, err := readFormats(filepath.Join(filepath.Dir(path), FormatsFile))
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,145 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/google/uuid"
+
+	"bolide/agent/guest"
+	"bolide/agent/remote"
+	"bolide/imagecache/disk"
+)
+
+// fitDisks makes a guest of the disks that a move brought: what they rest on, the swap disk, which was left behind, and
+// the sizes that the flavor now has.
+func (a *arrival) fitDisks(ctx context.Context) error {
+	r, err := a.request(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.planDisks(r); err != nil {
+		return err
+	}
+	dir := a.instanceDir(a.inst.UUID())
+	if err := touch(filepath.Join(dir, "console.log")); err != nil {
+		return fmt.Errorf("make console log: %w", err)
+	}
+	for _, d := range a.disksOf.List {
+		path := filepath.Join(dir, d.Name)
+		switch d.Name {
+		case "", guest.ConfigDisk: // a volume; written anew
+		case guest.SwapDisk:
+			err = a.remakeSwap(ctx, d, path)
+		default:
+			err = a.fitDisk(ctx, d, path)
+		}
+		if err != nil {
+			return fmt.Errorf("disk %s: %w", d.Name, err)
+		}
+	}
+	return nil
+}
+
+// remakeSwap makes the swap disk in the size of the flavor that the guest now has.
+func (a *arrival) remakeSwap(ctx context.Context, d guest.Disk, path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if a.inst.Flavor().SwapMB() > 0 {
+		d.Mapping = nil // of the size the guest was built with
+	}
+	return a.makeSwap(ctx, path, d.Mapping)
+}
+
+// fitDisk makes a disk that came one of this host's.
+func (a *arrival) fitDisk(ctx context.Context, d guest.Disk, path string) error {
+	format, err := a.formatOf(path)
+	if err != nil {
+		return err
+	}
+	if err := a.bringBase(ctx, d, path, format); err != nil {
+		return err
+	}
+	if format == "raw" && a.diskFormat() == "qcow2" {
+		// Nova's node takes every disk of such a host for qcow2, and a guest may have written such a header into its own
+		if err := a.disks.Reformat(ctx, path, format, "qcow2"); err != nil {
+			return err
+		}
+		format = "qcow2"
+	}
+	has, err := disk.VirtualSize(path, format)
+	want := a.sizeOf(d)
+	if err != nil || has >= want {
+		return err
+	}
+	return a.disks.Resize(ctx, path, format, want)
+}
+
+// formatOf is the format in which the disk was made.
+func (a *arrival) formatOf(path string) (string, error) {
+	format, err := disk.RecordedFormat(path)
+	if err != nil || format != "" {
+		return format, err
+	}
+	for _, r := range a.records {
+		if filepath.Base(r.Path) == filepath.Base(path) && r.Format != "" {
+			return r.Format, disk.RecordFormat(path, r.Format)
+		}
+	}
+	return a.diskFormat(), nil
+}
+
+// sizeOf is the size in bytes that the guest is to have of a disk; 0: whatever it is.
+func (a *arrival) sizeOf(d guest.Disk) int64 {
+	switch {
+	case d.Name == guest.RootDisk:
+		return a.inst.Flavor().RootGB() * gib
+	case d.Mapping != nil:
+		return d.Mapping.VolumeSize() * gib
+	}
+	return a.inst.Flavor().EphemeralGB() * gib
+}
+
+// bringBase makes sure that what the disk rests on is here. The root's base is in Glance; if not there any longer, or
+// made by the other host as those of ephemeral disks are, the host that the guest came from has it.
+func (a *arrival) bringBase(ctx context.Context, d guest.Disk, path, format string) error {
+	base, _, err := disk.Base(path, format)
+	if err != nil || base == "" || there(base) {
+		return err
+	}
+	var fetched error
+	if d.Name == guest.RootDisk {
+		if fetched = a.ensureBase(ctx); there(base) {
+			return nil
+		}
+	}
+	if a.sameHost() {
+		return errors.Join(fetched, fmt.Errorf("its base %s is missing", base))
+	}
+	return errors.Join(fetched, a.pullBase(ctx, base))
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// pullBase copies a file of the image cache from the host that the guest came from.
+func (a *arrival) pullBase(ctx context.Context, base string) error {
+	if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
+		return fmt.Errorf("make the image cache: %w", err)
+	}
+	part := base + "." + uuid.NewString() + ".part" // another guest may be bringing the same
+	defer os.Remove(part)
+	if err := a.remote.Pull(ctx, remote.Copy{
+		Host: a.migration.SourceCompute(), Src: base, Dst: part, Compress: true,
+		Progress: func(done int64) { a.entry.Progress(done, 0) },
+	}); err != nil {
+		return fmt.Errorf("bring base %s from host %s: %w", base, a.migration.SourceCompute(), err)
+	}
+	return disk.Publish(part, base)
+}

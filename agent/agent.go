@@ -35,7 +35,8 @@ type Agent struct {
 	vendor  json.RawMessage // what every guest's metadata shows of the cloud's vendor
 
 	link       *rpc.Link
-	conductor  *nova.Conductor // bound to the node's own context; an operation binds it to its request's
+	conductor  *nova.Conductor     // bound to the node's own context; an operation binds it to its request's
+	peers      *nova.ComputeClient // the other hosts' services, bound likewise
 	hypervisor *hypervisor.Host
 	images     *imagecache.Cache
 	disks      *disk.Tool
@@ -83,6 +84,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		cfg: cfg, log: log, profile: profile,
 		link:       link,
 		conductor:  nova.NewConductor(link, profile, cfg.Default.Host).With(rpc.AdminContext()),
+		peers:      nova.NewComputeClient(link),
 		hypervisor: hypervisor.New(hypervisorOptions(cfg, log.WithField("part", "libvirt"))),
 		net:        netplug.New(netplug.Options{Log: log.WithField("part", "net")}),
 		cloud:      services,

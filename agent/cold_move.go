@@ -60,8 +60,8 @@ func (m *coldMove) read(ctx context.Context) error {
 	return nil
 }
 
-// peer speaks to the other host of the move.
-func (m *coldMove) peer() *nova.ComputeClient { return nova.NewComputeClient(m.link).With(m.rc) }
+// peer speaks to the other host of the move, in the name of who asked for it.
+func (m *coldMove) peer() *nova.ComputeClient { return m.peers.With(m.rc) }
 
 // passOn is what travels with the move from host to host.
 func (m *coldMove) passOn() nova.Resize {

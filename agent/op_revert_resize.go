@@ -96,7 +96,7 @@ func (t *task) sharedWith(ctx context.Context, host string) (bool, error) {
 		return false, fmt.Errorf("make a file to look for: %w", err)
 	}
 	defer os.Remove(probe)
-	return nova.NewComputeClient(t.link).With(t.rc).CheckInstanceSharedStorage(ctx, host, map[string]any{"filename": probe})
+	return t.peers.With(t.rc).CheckInstanceSharedStorage(ctx, host, map[string]any{"filename": probe})
 }
 
 // opCheckSharedStorage tells another host whether this one sees a file of its.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
@@ -171,9 +172,12 @@ func (d *diskMove) describe() ([]diskRecord, error) {
 			continue
 		}
 		records[i].Overcommit = max(0, size-taken)
-		chain, err := disk.Chain(path, f.format)
-		if err == nil && len(chain) > 1 {
-			records[i].Backing = filepath.Base(chain[1])
+		base, _, err := disk.Base(path, f.format)
+		if err != nil {
+			return nil, err
+		}
+		if base != "" {
+			records[i].Backing = filepath.Base(base)
 		}
 	}
 	return records, nil
@@ -219,7 +223,21 @@ func (d *diskMove) copyFile(ctx context.Context, name, format string, progress f
 	if d.shared {
 		return d.disks.Copy(ctx, disk.Copy{Src: src, Dst: dst, Replace: true, Progress: func(n, _ int64) { progress(n) }})
 	}
+	if isEphemeral(name) && format == "qcow2" {
+		flat := src + ".flat"
+		defer os.Remove(flat)
+		if err := d.disks.Extract(ctx, disk.Convert{Src: src, SrcFormat: format, Dst: flat, DstFormat: format}); err != nil {
+			return err
+		}
+		src = flat
+	}
 	return d.remote.Push(ctx, remote.Copy{
 		Host: d.dest, Src: src, Dst: dst, Compress: !slices.Contains(compressed, format), Progress: progress,
 	})
+}
+
+// isEphemeral reports whether the disk rests on a file system that this host made. The destination's own of the same
+// size is another one: the disk goes there flat, or it would be torn.
+func isEphemeral(name string) bool {
+	return name == guest.DefaultEphemeral || strings.HasPrefix(name, guest.EphemeralPrefix)
 }

@@ -89,27 +89,28 @@ func Launch(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
+	b := &Broker{dir: dir, node: "test" + token(4) + "@localhost", cookie: token(10), config: o.Config}
+	if err := b.boot(o); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+func (b *Broker) boot(o Options) error {
 	ports, err := freePorts(4)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	b := &Broker{
-		dir: dir, node: "test" + token(4) + "@localhost", cookie: token(10),
-		port: ports[0], distPort: ports[1], epmdPort: ports[2], config: o.Config,
-	}
+	b.port, b.distPort, b.epmdPort = ports[0], ports[1], ports[2]
 	if o.TLS {
-		if b.tls, err = newTLSListener(dir, ports[3]); err != nil {
-			return nil, err
+		if b.tls, err = newTLSListener(b.dir, ports[3]); err != nil {
+			return err
 		}
 	}
 	if err := b.prepare(); err != nil {
-		return nil, err
+		return err
 	}
-	if err := b.Start(); err != nil {
-		b.Close()
-		return nil, err
-	}
-	return b, nil
+	return b.Start()
 }
 
 // URL is the transport_url of the broker.

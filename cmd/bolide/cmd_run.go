@@ -130,7 +130,10 @@ func (d *daemonCommand) serve(ctx context.Context, stop func(), n node, log *log
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer end()
-	wg.Go(func() { d.handleSignals(around, log, reopen) })
+	signals := make(chan os.Signal, 4) // caught before the node is ready, so that none is lost
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	wg.Go(func() { d.handleSignals(around, signals, log, reopen) })
 	// After the first signal to stop, a second one has its usual effect.
 	defer context.AfterFunc(ctx, stop)()
 
@@ -148,10 +151,7 @@ func (d *daemonCommand) serve(ctx context.Context, stop func(), n node, log *log
 }
 
 // handleSignals does what SIGHUP and SIGUSR2 ask for until ctx ends.
-func (d *daemonCommand) handleSignals(ctx context.Context, log *logrus.Entry, reopen func() error) {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2)
-	defer signal.Stop(signals)
+func (d *daemonCommand) handleSignals(ctx context.Context, signals <-chan os.Signal, log *logrus.Entry, reopen func() error) {
 	for {
 		select {
 		case <-ctx.Done():

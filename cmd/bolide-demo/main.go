@@ -85,6 +85,7 @@ func root() *cobra.Command {
 		&cobra.Command{Use: "down", Short: "Take the cloud down; nothing is left", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return f.workDir().Down(cmd.Context()) }},
 	)
 	cmd.AddCommand(f.verbs()...)
+	cmd.AddCommand(f.opsCommand())
 	return cmd
 }
 

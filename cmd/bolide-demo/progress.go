@@ -42,7 +42,7 @@ func watch(ctx context.Context) (stop func(), err error) {
 	go func() {
 		defer close(shown)
 		defer func() { _ = body.Close() }()
-		p := printer{}
+		p := printer{shown: map[uint64]bool{}}
 		lines := bufio.NewScanner(body)
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
@@ -58,15 +58,21 @@ func watch(ctx context.Context) (stop func(), err error) {
 	}, nil
 }
 
-// printer writes events as lines; progress changes its line in place.
-type printer struct{ open bool }
+// printer writes events as lines; progress changes its line in place. Operations
+// without steps are not shown.
+type printer struct {
+	open  bool
+	shown map[uint64]bool // the operations that have begun, by their number
+}
 
 func (p *printer) show(e status.Event) {
 	o := e.Operation
 	switch e.Kind {
-	case status.EventBegin:
-		p.line("  %s begins", o.Name)
 	case status.EventStep:
+		if !p.shown[o.ID] {
+			p.line("  %s", o.Name)
+			p.shown[o.ID] = true
+		}
 		p.line("    %d/%d %s", o.StepIndex, o.Steps, o.Step)
 	case status.EventProgress:
 		if terminal() && o.Total > 0 {
@@ -74,6 +80,9 @@ func (p *printer) show(e status.Event) {
 			p.open = true
 		}
 	case status.EventEnd:
+		if !p.shown[o.ID] {
+			return
+		}
 		took := o.Ended.Sub(o.Started).Round(10 * time.Millisecond)
 		if o.Error != "" {
 			p.line("  %s failed after %s: %s", o.Name, took, o.Error)

@@ -55,22 +55,25 @@ type Options struct {
 	Wire network.Wire
 	// Password is that of all users. Default "secret".
 	Password string
-	// Addresses are where the services listen, by the type in the catalog;
-	// default a free port of the loopback for each.
+	// Addresses are where the services listen, by the type in the catalog or
+	// "console"; default a free port of the loopback for each.
 	Addresses map[string]string
 	// VIFType is how ports are bound: "bridge" (default) or "ovs".
 	VIFType string
 	Log     *logrus.Entry // required
 }
 
-// serviceTypes are the services with the paths of their endpoints in the
-// catalog.
+// consoleProxy is where browsers find consoles; it is in no catalog.
+const consoleProxy = "console"
+
+// serviceTypes are the services with the paths of their endpoints.
 var serviceTypes = []struct{ kind, name, path string }{
 	{"identity", "keystone", "/v3"},
 	{"image", "glance", ""},
 	{"network", "neutron", ""},
 	{"placement", "placement", ""},
 	{"compute", "nova", "/v2.1"},
+	{consoleProxy, "", "/vnc_auto.html"},
 }
 
 // Controller is the control plane. Make one with New and call Run once.
@@ -145,7 +148,9 @@ func (c *Controller) close() error {
 func (c *Controller) assemble() (err error) {
 	catalog := []identity.Entry{}
 	for _, s := range serviceTypes {
-		catalog = append(catalog, identity.Entry{Type: s.kind, Name: s.name, URL: c.URL(s.kind)})
+		if s.kind != consoleProxy {
+			catalog = append(catalog, identity.Entry{Type: s.kind, Name: s.name, URL: c.URL(s.kind)})
+		}
 	}
 	o := rpc.DefaultOptions()
 	o.TransportURL, o.Host, o.ServiceName, o.Log = c.o.BrokerURL, "controller", "conductor", c.o.Log.WithField("part", "amqp")
@@ -168,11 +173,13 @@ func (c *Controller) assemble() (err error) {
 	c.Compute.Attach(c.Network)
 	c.handlers = map[string]http.Handler{
 		"identity": c.Identity, "image": c.Images, "network": c.Network, "placement": c.Placement, "compute": c.Compute,
+		consoleProxy: c.Compute.ConsoleProxy(),
 	}
 	return nil
 }
 
-// URL is the endpoint of a service, by its type in the catalog.
+// URL is the endpoint of a service, by its type in the catalog; "console" is the
+// address that consoles are opened at.
 func (c *Controller) URL(kind string) string {
 	for _, s := range serviceTypes {
 		if s.kind == kind {

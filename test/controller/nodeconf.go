@@ -14,8 +14,6 @@ type NodeOptions struct {
 	LibvirtURI string // default qemu:///system
 	VirtType   string // "qemu" (default) or "kvm"
 	Socket     string // of `bolide status`; required
-	// ConsoleURL is where users find VNC consoles; default nowhere.
-	ConsoleURL string
 	// More is appended, for options of a test's own.
 	More string
 }
@@ -27,9 +25,6 @@ func (c *Controller) NodeConf(o NodeOptions) string {
 	}
 	if o.VirtType == "" {
 		o.VirtType = "qemu"
-	}
-	if o.ConsoleURL == "" {
-		o.ConsoleURL = "http://127.0.0.1:6080/vnc_auto.html"
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `[DEFAULT]
@@ -61,7 +56,7 @@ api_servers = %s
 
 [service_user]
 send_service_user_token = true
-`, o.Host, c.o.BrokerURL, o.StatePath, o.VirtType, o.LibvirtURI, o.ConsoleURL, c.URL("image"))
+`, o.Host, c.o.BrokerURL, o.StatePath, o.VirtType, o.LibvirtURI, c.URL(consoleProxy), c.URL("image"))
 	b.WriteString(c.credentials("nova"))
 	for _, section := range []string{"placement", "neutron", "keystone_authtoken"} {
 		fmt.Fprintf(&b, "\n[%s]\nregion_name = %s\n%s", section, identity.Region, c.credentials(section))

@@ -69,8 +69,10 @@ func Mount(d enclave.Dir) error {
 			return err
 		}
 	}
-	if err := unix.Mount(inDir(d, "state"), StatePath, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("bind %s: %w", StatePath, err)
+	for source, target := range map[string]string{"state": StatePath, "log": ground.LogDir} {
+		if err := unix.Mount(inDir(d, source), target, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("bind %s: %w", target, err)
+		}
 	}
 	return os.Chmod(tempDir, 0o777|os.ModeSticky)
 }
@@ -185,7 +187,7 @@ func (s *Site) buildGuest(ctx context.Context) error {
 
 // addresses are the services' usual ones.
 func addresses() (map[string]string, error) {
-	out := map[string]string{}
+	out := map[string]string{"console": "127.0.0.1:6080"}
 	for kind, endpoint := range map[string]string{
 		"identity": api.Identity, "image": api.Image, "network": api.Network, "placement": api.Placement, "compute": api.Compute,
 	} {

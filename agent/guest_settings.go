@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"bolide/agent/config"
@@ -71,11 +72,15 @@ func readVendorData(c *config.Config) (json.RawMessage, error) {
 	return raw, nil
 }
 
+// maxTapQueues is how many queues the kernel gives a tap device since Linux 4.0.
+const maxTapQueues = 256
+
 // guestHost is what guests depend on of this machine.
-func (a *Agent) guestHost(f *hypervisor.Facts) guest.Host {
+func (a *Agent) guestHost(f *hypervisor.Facts, sets cpuSets) guest.Host {
 	h := guest.Host{
 		Arch: f.CPU.Arch, UUID: f.HostUUID, MachineID: a.local.machineID,
 		MachineTypes: map[string]string{}, CPUControl: a.local.cpuControl, Libvirt: f.LibvirtVersion,
+		SharedCPUs: sets.shared, TapQueues: maxTapQueues,
 	}
 	for _, arch := range f.Arches {
 		if arch.Arch != f.CPU.Arch {
@@ -101,7 +106,9 @@ func (a *Agent) guestHost(f *hypervisor.Facts) guest.Host {
 	for _, c := range f.Cells {
 		cell := guest.NUMACell{ID: c.ID}
 		for _, cpu := range c.CPUs {
-			cell.CPUs = append(cell.CPUs, cpu.ID)
+			if slices.Contains(sets.shared, cpu.ID) {
+				cell.CPUs = append(cell.CPUs, cpu.ID)
+			}
 		}
 		for _, p := range c.Pages {
 			cell.PageSizes = append(cell.PageSizes, p.SizeKiB)

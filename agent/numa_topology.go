@@ -11,7 +11,7 @@ import (
 
 // numaTopology is the host's cells as the ComputeNode record holds them: a NUMATopology object as JSON text, "" for
 // a host without cells. Usage is the resource tracker's to add.
-func numaTopology(p nova.Profile, f *hypervisor.Facts, usable []int) (string, error) {
+func numaTopology(p nova.Profile, f *hypervisor.Facts, usable usableCPUs) (string, error) {
 	if len(f.Cells) == 0 {
 		return "", nil
 	}
@@ -28,16 +28,29 @@ func numaTopology(p nova.Profile, f *hypervisor.Facts, usable []int) (string, er
 	return string(raw), nil
 }
 
-func numaCell(p nova.Profile, c hypervisor.Cell, usable []int) *nova.Object {
-	var cpus []int
+// usableCPUs is the CPUs that guests may use.
+type usableCPUs struct {
+	Shared   []int // by guests that share them
+	Pinnable []int // by guests that want them alone
+}
+
+func (u usableCPUs) has(cpu int) bool {
+	return slices.Contains(u.Shared, cpu) || slices.Contains(u.Pinnable, cpu)
+}
+
+func numaCell(p nova.Profile, c hypervisor.Cell, usable usableCPUs) *nova.Object {
+	shared, pinnable := []int{}, []int{}
 	var siblings [][]int
 	sockets := map[int]bool{}
 	for _, cpu := range c.CPUs {
 		sockets[cpu.Socket] = true
-		if slices.Contains(usable, cpu.ID) {
-			cpus = append(cpus, cpu.ID)
+		if slices.Contains(usable.Shared, cpu.ID) {
+			shared = append(shared, cpu.ID)
 		}
-		group := slices.DeleteFunc(slices.Clone(cpu.Siblings), func(id int) bool { return !slices.Contains(usable, id) })
+		if slices.Contains(usable.Pinnable, cpu.ID) {
+			pinnable = append(pinnable, cpu.ID)
+		}
+		group := slices.DeleteFunc(slices.Clone(cpu.Siblings), func(id int) bool { return !usable.has(id) })
 		if len(group) > 0 && !slices.ContainsFunc(siblings, func(s []int) bool { return slices.Equal(s, group) }) {
 			siblings = append(siblings, group)
 		}
@@ -48,7 +61,7 @@ func numaCell(p nova.Profile, c hypervisor.Cell, usable []int) *nova.Object {
 		pages[i] = part(p, "NUMAPagesTopology", map[string]any{"size_kb": size.SizeKiB, "total": size.Count, "used": 0, "reserved": 0})
 	}
 	fields := map[string]any{
-		"id": c.ID, "cpuset": cpus, "pcpuset": cpus, "memory": c.MemoryKiB >> 10, "socket": nil,
+		"id": c.ID, "cpuset": shared, "pcpuset": pinnable, "memory": c.MemoryKiB >> 10, "socket": nil,
 		"cpu_usage": 0, "memory_usage": 0, "pinned_cpus": []int{}, "siblings": siblings, "mempages": pages,
 		"network_metadata": part(p, "NetworkMetadata", map[string]any{"physnets": []string{}, "tunneled": false}),
 	}

@@ -60,13 +60,17 @@ func (p probe) Figures(ctx context.Context) (resources.Figures, error) {
 	if err != nil {
 		return resources.Figures{}, err
 	}
-	topology, err := numaTopology(p.profile, facts, cpus)
+	sets, err := readCPUSets(p.cfg, cpus)
+	if err != nil {
+		return resources.Figures{}, err
+	}
+	topology, err := numaTopology(p.profile, facts, usableCPUs{Shared: sets.shared, Pinnable: sets.pinnable(p.cfg)})
 	if err != nil {
 		return resources.Figures{}, err
 	}
 	f := resources.Figures{
 		Hostname: facts.Hostname, HypervisorType: facts.Hypervisor, HypervisorVersion: int64(facts.QEMUVersion),
-		HostIP: p.cfg.Default.MyIP, VCPUs: int64(len(cpus)),
+		HostIP: p.cfg.Default.MyIP, VCPUs: int64(len(sets.shared)), PCPUs: int64(len(sets.dedicated)),
 		MemoryMB: int64(memory.Total), MemoryUsedMB: int64(memory.Used),
 		CPUInfo: cpuInfo, NUMATopology: topology,
 	}

@@ -54,8 +54,16 @@ func (s *spawn) request(ctx context.Context) (guest.Request, error) {
 	if err != nil {
 		return guest.Request{}, err
 	}
+	online, err := s.hypervisor.OnlineCPUs(ctx)
+	if err != nil {
+		return guest.Request{}, err
+	}
+	sets, err := readCPUSets(s.cfg, online)
+	if err != nil {
+		return guest.Request{}, err
+	}
 	return guest.Request{
-		Settings: s.guestSettings(), Host: s.guestHost(facts),
+		Settings: s.guestSettings(), Host: s.guestHost(facts, sets),
 		Name:     s.inst.Name(s.cfg.Default.InstanceNameTemplate),
 		Instance: *s.inst, Image: s.meta, BlockDevices: s.bdms, Network: s.vifs,
 		Formats: s.diskFormats(), Created: time.Now(),

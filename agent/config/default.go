@@ -117,7 +117,7 @@ type Capacity struct {
 	// ReservedHugePages are kept from guests, one node:N,size:KiB,count:N each.
 	ReservedHugePages []map[string]string `ini:"reserved_huge_pages" kind:"multi" unused:"huge pages"`
 	// VCPUPinSet is the CPUs guests may use, "4-12,^8". Default: unset.
-	VCPUPinSet string `ini:"vcpu_pin_set" unused:"CPU pinning"`
+	VCPUPinSet string `ini:"vcpu_pin_set"`
 	// UpdateResourcesInterval paces update_available_resource; 0 = the rate of
 	// all periodic tasks (60 s), negative = never. Unit s, default 0.
 	UpdateResourcesInterval time.Duration `ini:"update_resources_interval" default:"0"`

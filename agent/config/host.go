@@ -13,9 +13,9 @@ type Compute struct {
 	// kept; 0 = for ever. Unit s, default 300.
 	ResourceProviderAssociationRefresh time.Duration `ini:"resource_provider_association_refresh" default:"300" min:"0"`
 	// CPUSharedSet is the CPUs of unpinned guests, "4-12,^8". Default: unset.
-	CPUSharedSet string `ini:"cpu_shared_set" unused:"CPU pinning"`
+	CPUSharedSet string `ini:"cpu_shared_set"`
 	// CPUDedicatedSet is the CPUs of pinned guests. Default: unset.
-	CPUDedicatedSet string `ini:"cpu_dedicated_set" unused:"CPU pinning"`
+	CPUDedicatedSet string `ini:"cpu_dedicated_set"`
 	// LiveMigrationWaitForVIFPlug waits for the ports there. Default true.
 	LiveMigrationWaitForVIFPlug bool `ini:"live_migration_wait_for_vif_plug" default:"true" unused:"live migration"`
 	// MaxConcurrentDiskOps bounds image copies and conversions; 0 = Bolide's

@@ -31,8 +31,8 @@ func formatCPUs(cpus []int) string {
 // maxCPU bounds what a set may name, so that a range cannot fill the memory.
 const maxCPU = 65535
 
-// parseCPUs reads a set as Nova's options and extra specs write it: "0-3,^2,8", where ^ takes out.
-func parseCPUs(text string) ([]int, error) {
+// ParseCPUs reads a set as Nova's options and extra specs write it: "0-3,^2,8", where ^ takes out.
+func ParseCPUs(text string) ([]int, error) {
 	in, out := map[int]bool{}, map[int]bool{}
 	for rule := range strings.SplitSeq(text, ",") {
 		rule = strings.TrimSpace(rule)

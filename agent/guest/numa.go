@@ -144,7 +144,7 @@ func realtimeCPUs(w wishes) ([]int, error) {
 	case mask[0] == '^' || mask[0] == ' ':
 		mask = all + "," + mask
 	}
-	cpus, err := parseCPUs(mask)
+	cpus, err := ParseCPUs(mask)
 	if err != nil {
 		return nil, err
 	}

@@ -41,13 +41,13 @@ func TestCPUSets(t *testing.T) {
 	for text, want := range map[string][]int{
 		"": nil, "3": {3}, "0-3,^2": {0, 1, 3}, " 1 , 5-6,": {1, 5, 6}, "0-7,^2-5": {0, 1, 6, 7}, "^1": nil, "4,4,4": {4},
 	} {
-		got, err := parseCPUs(text)
+		got, err := ParseCPUs(text)
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q is %v, error %v, want %v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"x", "1-", "-1", "3-1", "1-2-3", "^", "0-99999999999", "99999"} {
-		if got, err := parseCPUs(text); !nova.Is(err, "Invalid") {
+		if got, err := ParseCPUs(text); !nova.Is(err, "Invalid") {
 			t.Errorf("%q is %v, error %v", text, got, err)
 		}
 	}
@@ -59,11 +59,11 @@ func TestCPUSets(t *testing.T) {
 func FuzzCPUSets(f *testing.F) {
 	f.Add("0-3,^2,8")
 	f.Fuzz(func(t *testing.T, text string) {
-		cpus, err := parseCPUs(text)
+		cpus, err := ParseCPUs(text)
 		if err != nil {
 			return
 		}
-		again, err := parseCPUs(formatCPUs(cpus))
+		again, err := ParseCPUs(formatCPUs(cpus))
 		if err != nil || !slices.Equal(cpus, again) {
 			t.Errorf("%q is %v, and that is %v, error %v", text, cpus, again, err)
 		}

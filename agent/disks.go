@@ -152,6 +152,9 @@ func (s *spawn) makeDisks(ctx context.Context) error {
 	if err := touch(filepath.Join(dir, "console.log")); err != nil {
 		return fmt.Errorf("make console log: %w", err)
 	}
+	if err := s.makeKernel(ctx, dir); err != nil {
+		return err
+	}
 	for _, d := range s.disksOf.List {
 		if err := s.makeFile(ctx, d, filepath.Join(dir, d.Name)); err != nil {
 			return err

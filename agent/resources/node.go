@@ -123,6 +123,7 @@ func (t *Tracker) tell(ctx context.Context, cond *nova.Conductor) error {
 
 	if dirty(node.Changes()) {
 		if err := cond.SaveComputeNode(ctx, node); err != nil {
+			t.forgetNode(err)
 			return fmt.Errorf("save the ComputeNode record: %w", err)
 		}
 		t.mu.Lock()
@@ -147,6 +148,17 @@ func (t *Tracker) Tell(ctx context.Context, cond *nova.Conductor) error {
 		return nil
 	}
 	return t.tell(ctx, cond)
+}
+
+// forgetNode lets the next Update find or make the record anew when it was deleted, with its service, behind us.
+func (t *Tracker) forgetNode(err error) {
+	if !nova.Is(err, "ComputeHostNotFound") {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.node = nil
+	t.provider.forget()
 }
 
 // dirty leaves out the one field that the conductor always hands back as changed.

@@ -40,6 +40,7 @@ func (c *capture) take(ctx context.Context, done change) error {
 	if err != nil {
 		return err
 	}
+	c.inst.Unset("power_state") // written even where this copy says the same
 	c.inst.SetPowerState(power)
 	if err := c.cond.SaveInstance(ctx, c.inst, nova.Expect{}); err != nil {
 		return err

@@ -1,0 +1,174 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"bolide/rpc"
+	"bolide/rpc/nova"
+)
+
+// recorder stands for the conductor in tests: it keeps one instance's record, answers from it, and writes down in what
+// order it was called. Its methods are safe for concurrent use.
+type recorder struct {
+	profile nova.Profile
+
+	mu       sync.Mutex
+	lines    []string
+	instance *nova.Object   // what Instance.get_by_uuid answers; saves change it
+	answers  map[string]any // of class methods, "InstanceList.get_by_filters"; none: an empty list or null
+	filters  map[string]any // the last argument of each class method that had one
+
+	// refuse is asked for each line before it is answered; an error is the answer. Optional.
+	refuse func(line string) error
+}
+
+func newRecorder() *recorder {
+	return &recorder{profile: nova.Zed(), answers: map[string]any{}, filters: map[string]any{}}
+}
+
+var _ nova.Caller = (*recorder)(nil)
+
+// Call implements [nova.Caller].
+func (r *recorder) Call(ctx context.Context, _ rpc.Context, _ rpc.Target, method string, args map[string]any, _ ...rpc.CallOption) (json.RawMessage, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	switch method {
+	case "object_action":
+		return r.act(args["objinst"].(*nova.Object), args["objmethod"].(string), args["kwargs"].(map[string]any))
+	case "object_class_action_versions":
+		return r.answer(args["objname"].(string), args["objmethod"].(string), args["args"].([]any), args["kwargs"].(map[string]any))
+	}
+	return nil, fmt.Errorf("unexpected call %s", method)
+}
+
+// Cast implements [nova.Caller].
+func (r *recorder) Cast(_ context.Context, _ rpc.Context, _ rpc.Target, method string, _ map[string]any) error {
+	return r.note("cast " + method)
+}
+
+// note writes a line down and asks whether it may be answered.
+func (r *recorder) note(line string) error {
+	r.mu.Lock()
+	r.lines = append(r.lines, line)
+	refuse := r.refuse
+	r.mu.Unlock()
+	if refuse == nil {
+		return nil
+	}
+	return refuse(line)
+}
+
+// act answers a method of an object: it changes nothing but the record of the instance.
+func (r *recorder) act(o *nova.Object, method string, kwargs map[string]any) (json.RawMessage, error) {
+	line := o.Name() + "." + method
+	switch line {
+	case "Instance.save":
+		line = "save" + savedStates(o) + expectedTask(kwargs["expected_task_state"])
+	case "InstanceFault.create":
+		line = fmt.Sprintf("fault %d %s", o.Int("code"), o.Str("message"))
+	}
+	if err := r.note(line); err != nil {
+		return nil, err
+	}
+	if o.Name() == "Instance" && method == "save" {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.instance != nil {
+			for _, f := range o.Changes() {
+				r.instance.Set(f, o.Raw(f))
+			}
+			r.instance.ClearChanges()
+		}
+	}
+	return json.RawMessage(`[{"obj_what_changed": []}, null]`), nil
+}
+
+// answer answers a class method.
+func (r *recorder) answer(class, method string, args []any, kwargs map[string]any) (json.RawMessage, error) {
+	line := class + "." + method
+	switch class {
+	case "InstanceActionEvent":
+		line = "event " + strings.TrimPrefix(method, "event_") + " " + args[1].(string)
+		if text, _ := kwargs["exc_val"].(string); text != "" {
+			line += ": " + text
+		}
+	case "InstanceAction":
+		line = "action " + args[1].(string)
+	}
+	if err := r.note(line); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(args) > 0 {
+		r.filters[line] = args[0]
+	}
+	switch result, there := r.answers[line]; {
+	case there:
+		return json.Marshal(result)
+	case line == "Instance.get_by_uuid" && r.instance == nil:
+		return nil, nova.InstanceNotFound(fmt.Sprint(args...))
+	case line == "Instance.get_by_uuid":
+		return json.Marshal(r.instance)
+	case strings.HasSuffix(class, "List"):
+		return json.Marshal(r.profile.NewList(class))
+	}
+	return json.RawMessage("null"), nil
+}
+
+// savedStates are the fields of a save that say where the instance is in its life, those that are written.
+func savedStates(o *nova.Object) string {
+	var b strings.Builder
+	for _, f := range []string{"vm_state", "task_state", "power_state", "host", "image_ref", "cleaned"} {
+		if slices.Contains(o.Changes(), f) {
+			fmt.Fprintf(&b, " %s=%v", f, orNone(o.Raw(f)))
+		}
+	}
+	return b.String()
+}
+
+// expectedTask is what a save expects of the task state.
+func expectedTask(states any) string {
+	switch s := states.(type) {
+	case nil:
+		return ""
+	case []any:
+		names := make([]string, len(s))
+		for i, v := range s {
+			names[i] = fmt.Sprint(orNone(v))
+		}
+		return " if " + strings.Join(names, "|")
+	default:
+		return fmt.Sprint(" if ", s)
+	}
+}
+
+func orNone(v any) any {
+	if v == nil {
+		return "none"
+	}
+	return v
+}
+
+// written are the lines that tell of states, events and faults, in their order.
+func (r *recorder) written() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(r.lines), func(line string) bool {
+		word, _, _ := strings.Cut(line, " ")
+		return !slices.Contains([]string{"save", "event", "fault", "action", "cast", "Instance.destroy"}, word)
+	})
+}
+
+// forget begins a new record.
+func (r *recorder) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = nil
+}

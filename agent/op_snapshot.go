@@ -57,6 +57,7 @@ func (c *capture) settle(ctx context.Context, failure error) error {
 	if failure == nil {
 		return nil
 	}
+	failure = withCause(ctx, failure)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
 	defer cancel()
 	c.removeImage(ctx, c.imageID)

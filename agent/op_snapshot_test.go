@@ -233,7 +233,7 @@ func TestSnapshotThatFails(t *testing.T) {
 	}{
 		{
 			name: "conductor does not take a write", at: "save task_state=image_uploading if image_pending_upload", with: errTold, fails: true,
-			last: []string{"fault 500 Error", "save task_state=none", "event finish_with_failure compute_snapshot_instance: Error"},
+			last: []string{"fault 500 InternalError", "save task_state=none", "event finish_with_failure compute_snapshot_instance: InternalError"},
 		},
 		{
 			name: "deleted before it begins", at: "save task_state=image_snapshot if image_snapshot_pending", with: deleting,

@@ -82,6 +82,7 @@ func (t *task) recorded(ctx context.Context) (any, error) {
 	}
 	result, err := t.guarded(ctx)
 	if err != nil {
+		err = withCause(ctx, err)
 		t.concludeFailure(ctx, err)
 	}
 	t.closeEvent(ctx, err)

@@ -45,14 +45,20 @@ func (t *task) run(ctx context.Context, steps []step) error {
 		began := time.Now()
 		err := s.perform(ctx)
 		t.log.WithField("step", s.name).WithField("dur", time.Since(began).Round(time.Millisecond)).Debug("step done")
-		if err == nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		if err != nil {
+		if err := withCause(ctx, err); err != nil {
 			return errors.Join(err, t.undo(ctx, steps[:i+1]))
 		}
 	}
 	return nil
+}
+
+// withCause adds to how something ended why ctx has, if it has: calls that were cut off say only that they were.
+func withCause(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if cause == nil || errors.Is(err, cause) {
+		return err
+	}
+	return errors.Join(err, cause)
 }
 
 // perform does the step and those beside it; the first failure cancels the others.

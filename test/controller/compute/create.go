@@ -123,7 +123,7 @@ func (b *boot) record(tx *cell.Tx) (*nova.Instance, error) {
 	if _, err := tx.StartAction(inst.UUID(), "create"); err != nil {
 		return nil, err
 	}
-	b.spec = requestSpec(tx, inst, b.flavor, b.image, b.networks.Clone())
+	b.spec = requestSpec(tx.Profile(), inst, b.flavor, b.image, b.networks.Clone())
 	return inst, nil
 }
 

@@ -104,7 +104,7 @@ func rebuild(r *request) error {
 		if err := tx.SaveInstance(r.inst.Object, nil); err != nil {
 			return err
 		}
-		spec = requestSpec(tx, r.inst, r.inst.Flavor().Object, img, nil)
+		spec = keptSpec(tx.Profile(), r.inst, r.inst.Flavor().Object, img)
 		bdms, err = tx.Rows("BlockDeviceMapping", func(b *nova.Object) bool { return b.Str("instance_uuid") == r.inst.UUID() })
 		return err
 	})
@@ -153,7 +153,7 @@ func unshelve(r *request) error {
 	var candidates []computeNode
 	var spec *nova.Object
 	err = r.o.DB.Update(r.rc, func(tx *cell.Tx) (err error) {
-		spec = requestSpec(tx, r.inst, r.inst.Flavor().Object, img, nil)
+		spec = requestSpec(tx.Profile(), r.inst, r.inst.Flavor().Object, img, nil)
 		candidates, err = nodes(tx)
 		return err
 	})

@@ -9,7 +9,7 @@ import (
 	"bolide/test/controller/web"
 )
 
-var resizeParts = append([]string{"services"}, withFlavor...)
+var resizeParts = append([]string{"services"}, withNUMA...)
 
 // resize changes the flavor on the host that the instance is on: the instance's
 // resources go to the migration, and new ones are claimed for it.
@@ -27,7 +27,7 @@ func resize(r *request) error {
 		return r.giveUp(errors.Join(err, r.o.DB.Update(r.rc, func(tx *cell.Tx) error { return m.abandon(tx, err) })))
 	}
 	return r.cast(r.rc, m.to.host, "prep_resize", r.args(map[string]any{
-		"image": imageDict(m.image), "flavor": m.flavor, "request_spec": m.spec, "filter_properties": filterProperties(m.to),
+		"image": m.image, "flavor": m.flavor, "request_spec": m.spec, "filter_properties": filterProperties(m.to),
 		"node": m.to.name, "clean_shutdown": true, "migration": m.migration, "host_list": []any{},
 	}))
 }
@@ -66,8 +66,8 @@ func (m *move) record(tx *cell.Tx, flavorRef string) error {
 	if err != nil {
 		img = nil // it was deleted; the instance remembers what matters
 	}
-	m.flavor, m.image = f, imageDict(img)
-	m.spec = requestSpec(tx, m.inst, f, img, nil)
+	m.flavor, m.image = f, bareImageDict(img)
+	m.spec = requestSpec(tx.Profile(), m.inst, f, img, nil)
 	o := tx.Profile().New("Migration")
 	for name, value := range map[string]any{
 		"instance_uuid": m.inst.UUID(), "migration_type": "resize", "status": "pre-migrating",
@@ -135,7 +135,7 @@ func revertResize(r *request) error {
 		if err != nil {
 			img = nil // deleted
 		}
-		spec = requestSpec(tx, r.inst, r.inst.Flavor().Object, img, nil)
+		spec = keptSpec(tx.Profile(), r.inst, r.inst.Flavor().Object, img)
 		return nil
 	})
 	if err != nil {

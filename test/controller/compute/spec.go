@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"bolide/rpc/nova"
-	"bolide/test/controller/cell"
 	"bolide/test/controller/image"
 )
 
@@ -72,6 +71,16 @@ func dictTime(v any) any {
 	return t.Format("2006-01-02T15:04:05.000000")
 }
 
+// bareImageDict is imageDict where Nova makes it of the object: with what the
+// object has.
+func bareImageDict(img image.Record) map[string]any {
+	d := imageDict(img)
+	for _, name := range []string{"deleted", "deleted_at", "is_public", "os_hash_algo", "os_hash_value", "os_hidden", "stores"} {
+		delete(d, name)
+	}
+	return d
+}
+
 // imageMeta is an image as a versioned object.
 func imageMeta(p nova.Profile, img image.Record) *nova.Object {
 	props := p.New("ImageMetaProps")
@@ -107,9 +116,9 @@ func imageMetadata(img image.Record, f *nova.Object) map[string]string {
 	return m
 }
 
-// requestSpec is what was asked of the scheduler, for an instance that exists.
-func requestSpec(tx *cell.Tx, inst *nova.Instance, f *nova.Object, img image.Record, networks *nova.Object) *nova.Object {
-	p := tx.Profile()
+// keptSpec is what was asked of the scheduler when an instance was made, as it is
+// kept for later.
+func keptSpec(p nova.Profile, inst *nova.Instance, f *nova.Object, img image.Record) *nova.Object {
 	limits := p.New("SchedulerLimits")
 	for _, name := range []string{"numa_topology", "vcpu", "disk_gb", "memory_mb"} {
 		limits.Set(name, nil)
@@ -118,20 +127,30 @@ func requestSpec(tx *cell.Tx, inst *nova.Instance, f *nova.Object, img image.Rec
 	pci.Set("requests", []*nova.Object{})
 	group := p.New("SecurityGroup")
 	group.Set("name", "default")
+	o := p.New("RequestSpec")
+	for name, value := range map[string]any{
+		"id": inst.ID(), "instance_uuid": inst.UUID(), "project_id": inst.ProjectID(), "user_id": inst.UserID(),
+		"flavor": f, "image": imageMeta(p, img), "num_instances": 1, "is_bfv": false, "availability_zone": nil,
+		"limits": limits, "pci_requests": pci, "numa_topology": nil, "security_groups": p.NewList("SecurityGroupList", group),
+		"instance_group": nil, "retry": nil, "ignore_hosts": nil, "force_hosts": nil, "force_nodes": nil, "scheduler_hints": map[string]any{},
+	} {
+		o.Set(name, value)
+	}
+	return o
+}
+
+// requestSpec is keptSpec on its way to a scheduler, with what it is told besides.
+func requestSpec(p nova.Profile, inst *nova.Instance, f *nova.Object, img image.Record, networks *nova.Object) *nova.Object {
 	physical := p.New("NetworkMetadata")
 	physical.Set("physnets", []string{"physnet1"})
 	physical.Set("tunneled", false)
 	if networks == nil {
 		networks = p.NewList("NetworkRequestList")
 	}
-	o := p.New("RequestSpec")
+	o := keptSpec(p, inst, f, img)
 	for name, value := range map[string]any{
-		"id": inst.ID(), "instance_uuid": inst.UUID(), "project_id": inst.ProjectID(), "user_id": inst.UserID(),
-		"flavor": f, "image": imageMeta(p, img), "num_instances": 1, "is_bfv": false, "availability_zone": nil,
-		"limits": limits, "pci_requests": pci, "numa_topology": nil, "network_metadata": physical, "requested_networks": networks,
-		"security_groups": p.NewList("SecurityGroupList", group), "request_level_params": p.New("RequestLevelParams"),
-		"requested_resources": []*nova.Object{}, "requested_destination": nil, "instance_group": nil, "retry": nil,
-		"ignore_hosts": nil, "force_hosts": nil, "force_nodes": nil, "scheduler_hints": map[string]any{},
+		"network_metadata": physical, "requested_networks": networks, "request_level_params": p.New("RequestLevelParams"),
+		"requested_resources": []*nova.Object{}, "requested_destination": nil,
 	} {
 		o.Set(name, value)
 	}

@@ -15,18 +15,19 @@ const poll = 100 * time.Millisecond
 func Until(ctx context.Context, limit time.Duration, check func(context.Context) (done bool, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	start := time.Now()
 	var missing error
 	for {
 		done, err := check(ctx)
 		if done {
 			return err
 		}
-		if ctx.Err() == nil {
-			missing = err // and not that the deadline cut the question short
+		if ctx.Err() == nil || missing == nil {
+			missing = err // rather than that the deadline cut the question short
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("gave up after %s: %w", limit, missing)
+			return fmt.Errorf("gave up after %s: %w", time.Since(start).Round(poll), missing)
 		case <-time.After(poll):
 		}
 	}

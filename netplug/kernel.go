@@ -24,13 +24,24 @@ func (kernel) Get(name string) (link, error) {
 	if err != nil {
 		return link{}, linkError(err)
 	}
-	return link{Name: name, Kind: kind(l), Up: l.Attrs().Flags&net.FlagUp != 0}, nil
+	a := l.Attrs()
+	out := link{
+		Name: name, Kind: kind(l), MTU: a.MTU, MAC: a.HardwareAddr.String(),
+		Up: a.RawFlags&unix.IFF_UP != 0, Promisc: a.RawFlags&unix.IFF_PROMISC != 0,
+	}
+	if a.MasterIndex != 0 {
+		// the bridge may go between the two questions
+		if bridge, err := netlink.LinkByIndex(a.MasterIndex); err == nil {
+			out.Bridge = bridge.Attrs().Name
+		}
+	}
+	return out, nil
 }
 
 // kind names a link's kind as the kernel does; the library calls taps "tuntap".
 func kind(l netlink.Link) string {
 	if _, ok := l.(*netlink.Tuntap); ok {
-		return "tun"
+		return kindTap
 	}
 	return l.Type()
 }
@@ -38,19 +49,72 @@ func kind(l netlink.Link) string {
 // AddBridge sends one request with all settings, because the library's own has
 // no fields for the spanning tree and the forward delay, and because a bridge
 // made in steps could be seen, and used, half done.
-func (kernel) AddBridge(name string) error {
+func (kernel) AddBridge(name string, o bridgeOptions) error {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated(kindBridge))
 	data := info.AddRtAttr(nl.IFLA_INFO_DATA, nil)
 	data.AddRtAttr(nl.IFLA_BR_FORWARD_DELAY, nl.Uint32Attr(0))
 	data.AddRtAttr(nl.IFLA_BR_STP_STATE, nl.Uint32Attr(0))
 	data.AddRtAttr(nl.IFLA_BR_MCAST_SNOOPING, []byte{0})
+	if o.NoAgeing {
+		data.AddRtAttr(nl.IFLA_BR_AGEING_TIME, nl.Uint32Attr(0))
+	}
 	req.AddData(info)
 	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
 	return linkError(err)
+}
+
+func (kernel) AddVeth(name, peer string) error {
+	return linkError(netlink.LinkAdd(&netlink.Veth{LinkAttrs: named(name), PeerName: peer}))
+}
+
+// AddTap asks the kernel itself, because the library gives the tap an owner and
+// hides the kernel's error.
+func (kernel) AddTap(name string, o tapOptions) error {
+	flags := unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_TUN_EXCL
+	if o.Multiqueue {
+		flags |= unix.IFF_MULTI_QUEUE
+	}
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	request.SetUint16(uint16(flags))
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open /dev/net/tun: %w", err)
+	}
+	defer unix.Close(fd)
+	err = unix.IoctlIfreq(fd, unix.TUNSETIFF, request)
+	switch {
+	case errors.Is(err, unix.EBUSY): // IFF_TUN_EXCL
+		return errLinkExists
+	case err == nil:
+		err = unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1)
+	}
+	if err != nil {
+		return fmt.Errorf("tun: %w", err)
+	}
+	return nil
+}
+
+func (kernel) AddVLAN(name, parent string, id int) error {
+	below, err := netlink.LinkByName(parent)
+	if err != nil {
+		return linkError(err)
+	}
+	attrs := named(name)
+	attrs.ParentIndex = below.Attrs().Index
+	return linkError(netlink.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: id, VlanProtocol: netlink.VLAN_PROTOCOL_8021Q}))
+}
+
+func named(name string) netlink.LinkAttrs {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = name
+	return attrs
 }
 
 func (kernel) Isolate(name string) error {
@@ -77,19 +141,44 @@ func writeSysctl(path, value string) error {
 }
 
 func (kernel) Up(name string) error {
-	l, err := netlink.LinkByName(name)
+	return change(name, netlink.LinkSetUp)
+}
+
+func (kernel) SetPromisc(name string) error {
+	return change(name, netlink.SetPromiscOn)
+}
+
+func (kernel) SetMTU(name string, mtu int) error {
+	return change(name, func(l netlink.Link) error { return netlink.LinkSetMTU(l, mtu) })
+}
+
+func (kernel) SetMAC(name, mac string) error {
+	address, err := net.ParseMAC(mac)
+	if err != nil {
+		return err
+	}
+	return change(name, func(l netlink.Link) error { return netlink.LinkSetHardwareAddr(l, address) })
+}
+
+func (kernel) SetBridge(name, bridge string) error {
+	br, err := netlink.LinkByName(bridge)
 	if err != nil {
 		return linkError(err)
 	}
-	return linkError(netlink.LinkSetUp(l))
+	return change(name, func(l netlink.Link) error { return netlink.LinkSetMasterByIndex(l, br.Attrs().Index) })
 }
 
 func (kernel) Delete(name string) error {
+	return change(name, netlink.LinkDel)
+}
+
+// change does something to the link of that name.
+func change(name string, do func(netlink.Link) error) error {
 	l, err := netlink.LinkByName(name)
 	if err != nil {
 		return linkError(err)
 	}
-	return linkError(netlink.LinkDel(l))
+	return linkError(do(l))
 }
 
 // linkError translates the errors that callers tell apart.

@@ -2,8 +2,6 @@ package netplug
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/sirupsen/logrus"
 )
@@ -28,83 +26,26 @@ type linuxBridge struct {
 
 var _ Plugger = (*linuxBridge)(nil)
 
-// Ensure makes sure that p's bridge is there and up. A bridge that is up is
-// left as it is, for then it is complete, or not ours. One that is down was not
-// finished: its settings are made again before it is set up.
+// Ensure makes sure that p's bridge is there and up.
 func (l *linuxBridge) Ensure(ctx context.Context, p Port) error {
 	if p.Bridge == "" {
-		return errors.New("port has no bridge")
+		return errNoBridge
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	br, err := l.bridge(p.Bridge)
-	if errors.Is(err, errNoLink) {
-		br, err = l.addBridge(p)
+	added, err := ensureBridge(l.links, p.Bridge, bridgeOptions{})
+	if added {
+		l.log.WithFields(p.fields()).WithField("bridge", p.Bridge).Debug("bridge added")
 	}
-	if err != nil {
-		return err
-	}
-	if br.Up {
-		return nil
-	}
-	// Before it is up, or the kernel gives it a link-local address at once.
-	if err := l.links.Isolate(p.Bridge); err != nil {
-		return fmt.Errorf("isolate bridge %s: %w", p.Bridge, err)
-	}
-	if err := l.links.Up(p.Bridge); err != nil {
-		return fmt.Errorf("set bridge %s up: %w", p.Bridge, err)
-	}
-	return nil
+	return err
 }
 
-// addBridge makes p's bridge, or takes the one that another build or Neutron's
-// agent made in the meantime.
-func (l *linuxBridge) addBridge(p Port) (link, error) {
-	err := l.links.AddBridge(p.Bridge)
-	if err != nil && !errors.Is(err, errLinkExists) {
-		return link{}, fmt.Errorf("add bridge %s: %w", p.Bridge, err)
-	}
-	if err == nil {
-		l.log.WithFields(logrus.Fields{"instance": p.InstanceUUID, "port": p.ID, "bridge": p.Bridge}).
-			Debug("bridge added")
-	}
-	return l.bridge(p.Bridge)
-}
-
-// bridge returns the link of that name if it is a bridge.
-func (l *linuxBridge) bridge(name string) (link, error) {
-	br, err := l.links.Get(name)
-	if err != nil {
-		return link{}, fmt.Errorf("look up bridge %s: %w", name, err)
-	}
-	if br.Kind != "bridge" {
-		return link{}, fmt.Errorf("look up bridge %s: it is a %s", name, br.Kind)
-	}
-	return br, nil
-}
-
-// Remove deletes the tap if its guest left one behind. libvirt removes the taps
-// it makes, so there is one only after a crash, or when something made it last
-// beyond its guest. A link of that name that is no tap is not ours.
+// Remove deletes the tap if its guest left one behind. A link of that name that
+// is no tap is not ours.
 func (l *linuxBridge) Remove(ctx context.Context, p Port) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	tap, err := l.links.Get(p.Device)
-	if errors.Is(err, errNoLink) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("look up %s: %w", p.Device, err)
-	}
-	if tap.Kind != "tun" {
-		return nil
-	}
-	if err := l.links.Delete(p.Device); err != nil && !errors.Is(err, errNoLink) {
-		return fmt.Errorf("delete tap %s: %w", p.Device, err)
-	}
-	l.log.WithFields(logrus.Fields{"instance": p.InstanceUUID, "port": p.ID, "device": p.Device}).
-		Info("left-over tap deleted")
-	return nil
+	return removeTap(l.links, p, l.log)
 }

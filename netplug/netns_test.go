@@ -70,9 +70,11 @@ func (n *namespace) add(name, kind string, up bool) {
 		attrs.Name = name
 		var l netlink.Link
 		switch kind {
-		case "bridge":
+		case kindBridge:
 			l = &netlink.Bridge{LinkAttrs: attrs}
-		case "tun":
+		case kindVeth:
+			l = &netlink.Veth{LinkAttrs: attrs, PeerName: "to-" + name[:min(len(name), 11)]}
+		case kindTap:
 			l = &netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TAP}
 		default:
 			n.tb.Errorf("unknown kind %q", kind)
@@ -105,10 +107,10 @@ func (n *namespace) describe() (lines []string) {
 			if err != nil {
 				n.tb.Errorf("get %s: %v", name, err)
 			}
-			f := fakeLink{link: k, isolated: sysctl("ipv6", name, "disable_ipv6") == "1" &&
+			f := fakeLink{link: k, peer: peer(l), vlan: vlan(l), isolated: sysctl("ipv6", name, "disable_ipv6") == "1" &&
 				sysctl("ipv4", name, "arp_ignore") == "1" && sysctl("ipv4", name, "arp_announce") == "2"}
 			if k.Kind == "bridge" {
-				f.plain = n.bridgeIsPlain(name)
+				f.plain, f.forgetful = n.bridgeSettings(name)
 			}
 			lines = append(lines, f.String())
 		}
@@ -116,12 +118,37 @@ func (n *namespace) describe() (lines []string) {
 	return lines
 }
 
-// bridgeIsPlain reads a bridge's settings as iproute2 shows them.
-func (n *namespace) bridgeIsPlain(name string) bool {
+// peer returns the name of a veth's other end in the same namespace.
+func peer(l netlink.Link) string {
+	veth, ok := l.(*netlink.Veth)
+	if !ok {
+		return ""
+	}
+	other, err := netlink.LinkByIndex(veth.Attrs().ParentIndex)
+	if err != nil {
+		return ""
+	}
+	return other.Attrs().Name
+}
+
+func vlan(l netlink.Link) string {
+	v, ok := l.(*netlink.Vlan)
+	if !ok {
+		return ""
+	}
+	below, err := netlink.LinkByIndex(v.ParentIndex)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s.%d", below.Attrs().Name, v.VlanId)
+}
+
+// bridgeSettings reads a bridge's settings as iproute2 shows them.
+func (n *namespace) bridgeSettings(name string) (plain, forgetful bool) {
 	out, err := exec.Command("ip", "-json", "-details", "link", "show", "dev", name).Output()
 	if err != nil {
 		n.tb.Errorf("ip link show %s: %v", name, err)
-		return false
+		return false, false
 	}
 	var shown []struct {
 		Info struct {
@@ -129,15 +156,16 @@ func (n *namespace) bridgeIsPlain(name string) bool {
 				ForwardDelay int `json:"forward_delay"`
 				Stp          int `json:"stp_state"`
 				Snooping     int `json:"mcast_snooping"`
+				Ageing       int `json:"ageing_time"`
 			} `json:"info_data"`
 		} `json:"linkinfo"`
 	}
 	if err := json.Unmarshal(out, &shown); err != nil || len(shown) != 1 {
 		n.tb.Errorf("ip link show %s: %q: %v", name, out, err)
-		return false
+		return false, false
 	}
 	d := shown[0].Info.Data
-	return d.ForwardDelay == 0 && d.Stp == 0 && d.Snooping == 0
+	return d.ForwardDelay == 0 && d.Stp == 0 && d.Snooping == 0, d.Ageing == 0
 }
 
 func sysctl(family, name, key string) string {

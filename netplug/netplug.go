@@ -8,7 +8,9 @@
 // is used as it is and never changed or removed.
 //
 // The package knows nothing of Nova or of messages; a Port is all it is told.
-// It starts no goroutines and keeps no state besides the host's own.
+// It keeps no state besides the host's own and Open vSwitch's database, and no
+// goroutine of it outlives a call; those of a connection to the database end
+// soon after it is closed.
 package netplug
 
 import (
@@ -33,32 +35,59 @@ type Plugger interface {
 
 // Options says how ports are made on this host.
 type Options struct {
+	OVS OVSOptions
 	Log *logrus.Entry // optional; where changes to the host are logged
 }
 
 // Net plugs ports of every kind that this host supports.
 type Net struct {
-	pluggers map[VIFType]Plugger
+	pluggers map[kindOfPort]Plugger
+}
+
+// kindOfPort is what decides how a port is made.
+type kindOfPort struct {
+	vif  VIFType
+	vnic string
 }
 
 var _ Plugger = (*Net)(nil)
 
 // New returns a Net for the network namespace of the calling thread.
 func New(o Options) *Net {
-	return newNet(o, kernel{})
+	log := o.logger()
+	return newNet(log, kernel{}, &database{options: o.OVS, log: log}, o.OVS)
 }
 
-func newNet(o Options, links links) *Net {
-	log := o.Log
-	if log == nil {
-		quiet := logrus.New()
-		quiet.SetLevel(logrus.PanicLevel)
-		log = logrus.NewEntry(quiet)
-	}
-	return &Net{pluggers: map[VIFType]Plugger{
-		VIFBridge: &linuxBridge{links: links, log: log},
+func newNet(log *logrus.Entry, links links, vswitch vswitch, o OVSOptions) *Net {
+	ovs := &openVSwitch{links: links, vswitch: vswitch, options: o, log: log}
+	direct := &macvtap{links: links}
+	return &Net{pluggers: map[kindOfPort]Plugger{
+		{VIFBridge, VNICNormal}:          &linuxBridge{links: links, log: log},
+		{VIFOVS, VNICNormal}:             ovs,
+		{VIFOVS, VNICRemoteManaged}:      nothing{},
+		{VIFAgilioOVS, VNICNormal}:       ovs,
+		{VIFVHostUser, VNICNormal}:       ovs,
+		{VIFTap, VNICNormal}:             &bareTap{links: links},
+		{VIFMacvtap, VNICNormal}:         direct,
+		{VIFMacvtap, VNICMacvtap}:        direct,
+		{VIFHostdev, VNICDirectPhysical}: nothing{},
 	}}
 }
+
+func (o Options) logger() *logrus.Entry {
+	if o.Log != nil {
+		return o.Log
+	}
+	quiet := logrus.New()
+	quiet.SetLevel(logrus.PanicLevel)
+	return logrus.NewEntry(quiet)
+}
+
+// nothing is for ports that need no more than what the domain XML says.
+type nothing struct{}
+
+func (nothing) Ensure(ctx context.Context, _ Port) error { return ctx.Err() }
+func (nothing) Remove(ctx context.Context, _ Port) error { return ctx.Err() }
 
 // UnsupportedError says that no port of this kind can be made on this host.
 type UnsupportedError struct {
@@ -76,8 +105,8 @@ func (n *Net) Ensure(ctx context.Context, p Port) error {
 	if err := p.validate(); err != nil {
 		return fmt.Errorf("plug port %s: %w", p.ID, err)
 	}
-	plugger, ok := n.pluggers[p.VIFType]
-	if !ok || !p.normal() {
+	plugger, ok := n.pluggers[kindOfPort{p.VIFType, p.vnicType()}]
+	if !ok {
 		return fmt.Errorf("plug port %s: %w", p.ID, &UnsupportedError{VIFType: p.VIFType, VNICType: p.VNICType})
 	}
 	if err := plugger.Ensure(ctx, p); err != nil {
@@ -92,8 +121,8 @@ func (n *Net) Remove(ctx context.Context, p Port) error {
 	if err := p.validate(); err != nil {
 		return fmt.Errorf("unplug port %s: %w", p.ID, err)
 	}
-	plugger, ok := n.pluggers[p.VIFType]
-	if !ok || !p.normal() {
+	plugger, ok := n.pluggers[kindOfPort{p.VIFType, p.vnicType()}]
+	if !ok {
 		return nil
 	}
 	if err := plugger.Remove(ctx, p); err != nil {

@@ -86,7 +86,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		conductor:  nova.NewConductor(link, profile, cfg.Default.Host).With(rpc.AdminContext()),
 		peers:      nova.NewComputeClient(link),
 		hypervisor: hypervisor.New(hypervisorOptions(cfg, log.WithField("part", "libvirt"))),
-		net:        netplug.New(netplug.Options{Log: log.WithField("part", "net")}),
+		net:        netplug.New(plugOptions(cfg, log.WithField("part", "net"))),
 		cloud:      services,
 		metrics:    metrics,
 		board:      status.NewBoard(status.BoardOptions{Metrics: metrics.Registry}),

@@ -8,7 +8,6 @@ import (
 
 	"bolide/imagecache"
 	"bolide/imagecache/format"
-	"bolide/netplug"
 	"bolide/rpc/nova"
 )
 
@@ -130,13 +129,12 @@ func explain(failure error) string {
 	return fmt.Sprintf("%s %s on the compute host; try again, or give this request's id to the operator", where, why)
 }
 
-// imageError makes Nova's exception of a failure that the rooms of images and ports have a name for.
+// imageError makes Nova's exception of a failure that the rooms of images have a name for.
 func imageError(failure error) error {
 	var large *imagecache.ErrTooLarge
 	var bad *imagecache.ErrUnacceptable
 	var sum *imagecache.ErrChecksum
 	var unsafe *format.ErrUnsafe
-	var unsupported *netplug.UnsupportedError
 	switch {
 	case nova.ClassOf(failure) != "":
 		return failure
@@ -149,8 +147,6 @@ func imageError(failure error) error {
 		return nova.NewError("ImageUnacceptable", map[string]any{"image_id": sum.Image, "reason": "its checksum is not the one that Glance has"}).Because(failure)
 	case errors.As(failure, &unsafe):
 		return nova.NewError("InvalidDiskInfo", map[string]any{"reason": unsafe.Error()}).Because(failure)
-	case errors.As(failure, &unsupported):
-		return nova.NewError("VirtualInterfaceCreateException", nil).Because(failure)
 	}
 	return failure
 }

@@ -10,7 +10,6 @@ import (
 	"bolide/agent/cloud"
 	"bolide/agent/config"
 	"bolide/agent/network"
-	"bolide/netplug"
 	"bolide/rpc/nova"
 )
 
@@ -159,31 +158,6 @@ func (t *task) givePortsBack(ctx context.Context, vifs network.Info, requested [
 	}
 	if err := t.cachePorts(ctx, nil); err != nil && !nova.Is(err, "InstanceInfoCacheNotFound") {
 		return err
-	}
-	return nil
-}
-
-// plugPort is what the host has to know of a port to plug it.
-func (t *task) plugPort(v network.VIF) netplug.Port {
-	p := netplug.Port{
-		ID: v.ID, MAC: v.Address, InstanceUUID: t.inst.UUID(),
-		Device: v.DevName, VIFType: netplug.VIFType(v.Type), VNICType: v.VNICType,
-	}
-	if p.Device == "" {
-		p.Device = netplug.DeviceName(v.ID)
-	}
-	if n := v.Network; n != nil {
-		p.NetworkID, p.Bridge, p.MTU = n.ID, n.Bridge, n.MTU()
-	}
-	return p
-}
-
-// plug makes every port real on the host.
-func (t *task) plug(ctx context.Context, vifs network.Info) error {
-	for _, v := range vifs {
-		if err := t.net.Ensure(ctx, t.plugPort(v)); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"bolide/agent/config"
 	"bolide/agent/remote"
 	"bolide/agent/resources"
+	"bolide/netplug"
 	"bolide/rpc"
 )
 
@@ -102,6 +103,17 @@ func credentials(a config.Auth) cloud.Auth {
 		ApplicationCredentialSecret: a.ApplicationCredentialSecret,
 		CAFile:                      a.CAFile, CertFile: a.CertFile, KeyFile: a.KeyFile,
 		Insecure: a.Insecure, Timeout: a.Timeout,
+	}
+}
+
+func plugOptions(c *config.Config, log *logrus.Entry) netplug.Options {
+	return netplug.Options{
+		OVS: netplug.OVSOptions{
+			Connection: c.OVS.OVSDBConnection, Timeout: c.OVS.OVSVsctlTimeout, MTU: c.OVS.NetworkDeviceMTU,
+			Isolate: c.OVS.IsolateVIF, PerPortBridge: c.OVS.PerPortBridge,
+			TLS: netplug.TLSFiles{CA: c.Bolide.OVSDBCAFile, Cert: c.Bolide.OVSDBCertFile, Key: c.Bolide.OVSDBKeyFile},
+		},
+		Log: log,
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"bolide/agent/network"
 	"bolide/hypervisor"
 )
 
@@ -32,15 +31,6 @@ func (t *task) removeDomain(ctx context.Context) error {
 		return nil
 	}
 	return err
-}
-
-// unplug takes the guest's ports off the host.
-func (t *task) unplug(ctx context.Context, vifs network.Info) error {
-	var errs []error
-	for _, vif := range vifs {
-		errs = append(errs, t.net.Remove(ctx, t.plugPort(vif)))
-	}
-	return errors.Join(errs...)
 }
 
 // instanceDir is where the instance's files are.

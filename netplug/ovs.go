@@ -66,7 +66,7 @@ func (o *openVSwitch) Ensure(ctx context.Context, p Port) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if p.Switch.Hybrid {
+	if p.hybrid() {
 		if err := o.ensureHybrid(p); err != nil {
 			return err
 		}
@@ -96,7 +96,7 @@ func (o *openVSwitch) state(p Port) switchState {
 		} else {
 			port.Options = map[string]string{"vhost-server-path": p.Socket.Path}
 		}
-	case p.Switch.Hybrid:
+	case p.hybrid():
 		port.Name = deviceName("qvo", p.ID)
 	case o.options.PerPortBridge:
 		return perPortBridge(p, bridge, port)

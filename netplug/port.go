@@ -116,6 +116,10 @@ func (p Port) interfaceID() string {
 	return p.Switch.InterfaceID
 }
 
+// hybrid is whether there is a Linux bridge of the port's own; a socket shared
+// with the switch leaves no place for one.
+func (p Port) hybrid() bool { return p.Switch.Hybrid && p.VIFType != VIFVHostUser }
+
 // fields name the port in the log.
 func (p Port) fields() logrus.Fields {
 	return logrus.Fields{"instance": p.InstanceUUID, "port": p.ID}

@@ -28,11 +28,10 @@ type Config struct {
 	Glance        Glance        `section:"glance" defaults:"service_type=image" formerly:"cafile=ssl.ca_file certfile=ssl.cert_file keyfile=ssl.key_file insecure=api_insecure"`
 	ImageCache    ImageCache    `section:"image_cache"`
 	Libvirt       Libvirt       `section:"libvirt"`
-	LinuxBridge   LinuxBridge   `section:"vif_plug_linux_bridge"`
 	Neutron       Neutron       `section:"neutron" defaults:"service_type=network"`
 	Notifications Notifications `section:"notifications"`
 	Notifier      Notifier      `section:"oslo_messaging_notifications"`
-	OVS           OVS           `section:"vif_plug_ovs"`
+	OVS           OVS           `section:"os_vif_ovs"`
 	PCI           PCI           `section:"pci"`
 	Placement     Placement     `section:"placement" defaults:"service_type=placement"`
 	Rabbit        Rabbit        `section:"oslo_messaging_rabbit"`

@@ -80,7 +80,8 @@ type Encryption struct {
 	Enabled bool `ini:"enabled" default:"false"`
 }
 
-// OVS is [vif_plug_ovs], os-vif's Open vSwitch plug-in.
+// OVS is [os_vif_ovs], os-vif's Open vSwitch plug-in. Some manuals have a section
+// [vif_plug_ovs] instead; os-vif does not read that, and neither does Bolide.
 type OVS struct {
 	// OVSDBConnection is the switch's database. Default tcp:127.0.0.1:6640.
 	OVSDBConnection string `ini:"ovsdb_connection" default:"tcp:127.0.0.1:6640"`
@@ -92,15 +93,7 @@ type OVS struct {
 	// Default false.
 	IsolateVIF bool `ini:"isolate_vif" default:"false"`
 	// PerPortBridge gives each port a bridge of its own. Default false.
-	PerPortBridge bool `ini:"per_port_bridge" default:"false" unused:"a bridge per port"`
-}
-
-// LinuxBridge is [vif_plug_linux_bridge], os-vif's plug-in for bridges.
-type LinuxBridge struct {
-	// NetworkDeviceMTU is for a network that has none. In bytes, default 1500.
-	NetworkDeviceMTU int `ini:"network_device_mtu" default:"1500" old:"DEFAULT.network_device_mtu"`
-	// UseIPv6 filters IPv6 too. Default false.
-	UseIPv6 bool `ini:"use_ipv6" default:"false" old:"DEFAULT.use_ipv6"`
+	PerPortBridge bool `ini:"per_port_bridge" default:"false"`
 }
 
 // Workarounds is [workarounds].
@@ -140,6 +133,13 @@ type Bolide struct {
 	Socket string `ini:"socket" default:"/run/bolide/status.sock"`
 	// SocketGroup may look, besides root; "" = only root. Default bolide.
 	SocketGroup string `ini:"socket_group" default:"bolide"`
+	// OVSDBCAFile holds the authorities of Open vSwitch's database, for an
+	// [os_vif_ovs] ovsdb_connection with ssl. Default: unset, those of the host.
+	OVSDBCAFile string `ini:"ovsdb_ca_file"`
+	// OVSDBCertFile is this host's certificate there. Default: unset.
+	OVSDBCertFile string `ini:"ovsdb_cert_file"`
+	// OVSDBKeyFile is its private key. Default: unset.
+	OVSDBKeyFile string `ini:"ovsdb_key_file"`
 	// MoveBandwidth bounds the copy of a disk to another host in a cold
 	// migration; 0 = no bound. Unit MiB/s, default 0.
 	MoveBandwidth int `ini:"move_bandwidth" default:"0" min:"0"`

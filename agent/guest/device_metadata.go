@@ -77,7 +77,7 @@ func (r TagRequest) disk(disk libvirtxml.DomainDisk) *nova.Object {
 }
 
 func (r TagRequest) addCard(devices []*nova.Object, vif network.VIF, address *libvirtxml.DomainAddress) []*nova.Object {
-	tag, vlan := r.PortTags[vif.ID], number(vif.Details, "vlan")
+	tag, vlan := r.PortTags[vif.ID], vif.VLAN()
 	if tag == "" && vlan == 0 {
 		return devices
 	}

@@ -111,9 +111,9 @@ func (r Request) frontend(vif network.VIF, w wishes) (domainxml.Interface, error
 	}
 	if r.Settings.VirtType == "qemu" {
 		nic.Driver.Name = "qemu" // libvirt would turn vhost on for emulated guests too
-	} else if multi, _, err := w.flag("vif_multiqueue_enabled"); err != nil {
+	} else if multi, err := w.multiqueue(r); err != nil {
 		return nic, err
-	} else if multi && w.flavor.VCPUs() > 1 {
+	} else if multi {
 		nic.Driver = domainxml.InterfaceDriver{Name: "vhost", Queues: r.queues(int(w.flavor.VCPUs()))}
 	}
 	if r.Settings.RXQueueSize > 0 {
@@ -123,6 +123,15 @@ func (r Request) frontend(vif network.VIF, w wishes) (domainxml.Interface, error
 		}
 	}
 	return nic, nil
+}
+
+// Multiqueue is whether the guest's cards have a queue for each of its CPUs; a tap that is made for a card has to have
+// them as well.
+func Multiqueue(r Request) (bool, error) { return wishesOf(r).multiqueue(r) }
+
+func (w wishes) multiqueue(r Request) (bool, error) {
+	multi, _, err := w.flag("vif_multiqueue_enabled")
+	return multi && w.flavor.VCPUs() > 1 && r.Settings.VirtType != "qemu" && vifModel(r) == "virtio", err
 }
 
 // queues is one for each vcpu, as far as taps have them.
@@ -220,7 +229,7 @@ func macvtap(vif network.VIF) (domainxml.Direct, error) {
 // hwVEB connects a card to the switch within an SR-IOV adapter: as a function of it, or as a macvtap over one.
 func (r Request) hwVEB(nic *domainxml.Interface, vif network.VIF) error {
 	slot := vif.Profile.Str("pci_slot")
-	nic.VLAN = uint(max(0, number(vif.Details, "vlan")))
+	nic.VLAN = uint(max(0, vif.VLAN()))
 	if vif.VNICType == network.VNICDirect || vif.VNICType == vnicAcceleratorDirect {
 		address, err := domainxml.ParsePCIAddress(slot)
 		nic.Source = domainxml.VirtualFunction(address)
@@ -280,15 +289,3 @@ func deviceName(vif network.VIF) string {
 
 // cut shortens a device name to what the names of Neutron's agents have.
 func cut(name string) string { return name[:min(len(name), 14)] }
-
-// number reads a number that Neutron gives as one or as text.
-func number(d network.Dict, key string) int {
-	if n := d.Int(key); n != 0 {
-		return n
-	}
-	n, err := strconv.Atoi(d.Str(key))
-	if err != nil {
-		return 0
-	}
-	return n
-}

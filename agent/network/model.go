@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strconv"
 )
 
 // VIF types, as Neutron's binding gives them.
@@ -204,6 +205,18 @@ func (v VIF) PhysicalNetwork() string {
 		}
 	}
 	return v.Details.Str("physical_network")
+}
+
+// VLAN is the one that the port is on, where the host has to know it; 0 if none.
+func (v VIF) VLAN() int {
+	if id := v.Details.Int("vlan"); id != 0 {
+		return id
+	}
+	id, err := strconv.Atoi(v.Details.Str("vlan")) // some mechanisms give it as text
+	if err != nil {
+		return 0
+	}
+	return id
 }
 
 // HasAllocation is whether the port's bandwidth is accounted in Placement.

@@ -35,8 +35,8 @@ for lists in (messaging, concurrency, log):
     for group, opts in lists.list_opts():
         register(group, opts)
 register(None, service.service_opts + service.periodic_opts)
-register('vif_plug_ovs', ovs.OvsPlugin.CONFIG_OPTS)
-register('vif_plug_linux_bridge', bridge.LinuxBridgePlugin.CONFIG_OPTS)
+register('os_vif_ovs', ovs.OvsPlugin.CONFIG_OPTS)
+register('os_vif_linux_bridge', bridge.LinuxBridgePlugin.CONFIG_OPTS)
 for group in ('cinder', 'glance', 'keystone', 'neutron', 'placement', 'service_user'):
     register(group, loading.get_auth_common_conf_options())
     register(group, loading.get_session_conf_options())

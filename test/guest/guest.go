@@ -43,7 +43,9 @@ func Build(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(source, "build.sh"), source, o.Kernel, o.Out)
+	// By the shell's name: the script itself may still be open for writing in a
+	// child that another goroutine is just starting, and then it cannot be run.
+	cmd := exec.CommandContext(ctx, "/bin/sh", filepath.Join(source, "build.sh"), source, o.Kernel, o.Out)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%q: %w: %s", cmd.Args, err, bytes.TrimSpace(out))

@@ -139,9 +139,18 @@ func (f *flags) verbs() []*cobra.Command {
 	off := api.State{Status: "SHUTOFF", Power: api.Shutdown}
 	change := func(use, short, action string, arg any, want api.State) *cobra.Command {
 		return f.onServer(use, short, func(ctx context.Context, c *client, v api.Server) error {
-			return c.change(ctx, v.ID, action, arg, want)
+			err := c.change(ctx, v.ID, action, arg, want)
+			if err == nil {
+				fmt.Println(v.Name, "is", want.Status)
+			}
+			return err
 		})
 	}
+	inside := &cobra.Command{
+		Use: "exec COMMAND [ARGUMENT...]", Short: "Run a command inside: virsh, bolide top, a shell", Args: cobra.MinimumNArgs(1),
+		RunE: f.within(func(cmd *cobra.Command, args []string) error { return f.inherit(cmd.Context(), args[0], args[1:]...) }),
+	}
+	inside.Flags().SetInterspersed(false) // what follows is the command's
 	return []*cobra.Command{
 		{Use: "boot [NAME]", Short: "Boot a guest", Args: cobra.MaximumNArgs(1), RunE: f.within(bootVerb)},
 		{Use: "list", Short: "List the guests", Args: cobra.NoArgs, RunE: f.within(listVerb)},
@@ -157,12 +166,15 @@ func (f *flags) verbs() []*cobra.Command {
 			}
 			return err
 		}),
-		f.onServer("delete", "Delete a guest", func(ctx context.Context, c *client, v api.Server) error { return c.drop(ctx, v.ID) }),
+		f.onServer("delete", "Delete a guest", func(ctx context.Context, c *client, v api.Server) error {
+			err := c.drop(ctx, v.ID)
+			if err == nil {
+				fmt.Println(v.Name, "is gone")
+			}
+			return err
+		}),
 		{Use: "status", Short: "Show the node's status page", Args: cobra.NoArgs, RunE: f.within(func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), "status") })},
-		{
-			Use: "exec COMMAND [ARGUMENT...]", Short: "Run a command inside: virsh, bolide top, a shell", Args: cobra.MinimumNArgs(1),
-			DisableFlagParsing: true, RunE: f.within(func(cmd *cobra.Command, args []string) error { return f.inherit(cmd.Context(), args[0], args[1:]...) }),
-		},
+		inside,
 	}
 }
 

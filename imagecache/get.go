@@ -2,6 +2,7 @@ package imagecache
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -53,6 +54,9 @@ type waiter struct {
 
 // acquire pins a name and waits until work, shared by all callers for the name, has made sure of the file.
 func (c *Cache) acquire(ctx context.Context, name string, w waiter, work work) (*Base, error) {
+	if err := c.ensureDirs(); err != nil {
+		return nil, fmt.Errorf("image cache: %w", err)
+	}
 	f, err := c.board(ctx, name, w.image, work)
 	if err != nil {
 		return nil, err

@@ -121,17 +121,25 @@ func New(o Options) (*Cache, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	for _, dir := range []string{o.Dir, o.Locks} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, fmt.Errorf("image cache: %w", err)
-		}
-	}
 	c := &Cache{opts: o, entries: map[string]*entry{}}
+	if err := c.ensureDirs(); err != nil {
+		return nil, fmt.Errorf("image cache: %w", err)
+	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if err := c.clearAway(); err != nil {
 		return nil, fmt.Errorf("image cache: clear away half-done work: %w", err)
 	}
 	return c, nil
+}
+
+// ensureDirs makes the directories that an administrator may have removed to empty the cache.
+func (c *Cache) ensureDirs() error {
+	for _, dir := range []string{c.opts.Dir, c.opts.Locks} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close ends the work under way and waits for it. Downloads are kept to be continued. Leases stay valid.

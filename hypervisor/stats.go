@@ -71,14 +71,13 @@ type NICStats struct {
 const statsGroups = libvirt.DOMAIN_STATS_STATE | libvirt.DOMAIN_STATS_CPU_TOTAL | libvirt.DOMAIN_STATS_BALLOON |
 	libvirt.DOMAIN_STATS_VCPU | libvirt.DOMAIN_STATS_INTERFACE | libvirt.DOMAIN_STATS_BLOCK
 
-// Stats asks for the figures of one guest; ErrNotFound if there is none. It does not
-// wait for a guest that is busy or hangs, and is then short of what QEMU knows.
+// Stats asks for the figures of one guest; ErrNotFound if there is none. It waits for
+// a guest that is busy.
 func (h *Host) Stats(ctx context.Context, uuid string) (Stats, error) {
 	c := call{op: "measure", guest: uuid}
 	return actHost(ctx, h, c, func(ctx context.Context, conn *libvirt.Connect) (Stats, error) {
 		return withGuest(ctx, conn, uuid, func(d *libvirt.Domain) (Stats, error) {
-			all, err := conn.GetAllDomainStats([]*libvirt.Domain{d}, statsGroups,
-				libvirt.CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
+			all, err := conn.GetAllDomainStats([]*libvirt.Domain{d}, statsGroups, 0)
 			if err != nil {
 				return Stats{}, err
 			}
@@ -92,7 +91,8 @@ func (h *Host) Stats(ctx context.Context, uuid string) (Stats, error) {
 	})
 }
 
-// AllStats asks for the figures of all running guests at once, by UUID, as Stats does.
+// AllStats asks for the figures of all running guests at once, by UUID. It does not
+// wait for a guest that is busy or hangs, and is then short of what QEMU knows of it.
 func (h *Host) AllStats(ctx context.Context) (map[string]Stats, error) {
 	return actHost(ctx, h, call{op: "measure guests"}, func(_ context.Context, conn *libvirt.Connect) (map[string]Stats, error) {
 		all, err := conn.GetAllDomainStats(nil, statsGroups,

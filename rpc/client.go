@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -50,6 +51,9 @@ func (l *Link) Call(ctx context.Context, rc Context, t Target, method string, ar
 }
 
 func (l *Link) call(ctx context.Context, rc Context, t Target, method string, args map[string]any, o callOptions) (json.RawMessage, error) {
+	if l.replies == nil {
+		return nil, errors.New("this link only sends")
+	}
 	w, msgID := l.waiters.add()
 	defer l.waiters.remove(msgID)
 	body, err := encodeRequest(rc, t, method, args, callIDs{msgID, l.replies.queue.name, o.monitor})

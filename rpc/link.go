@@ -27,7 +27,7 @@ type Link struct {
 	vhost   string
 	sender  *sender
 	waiters waiters
-	replies *subscription
+	replies *subscription // nil if we only send
 	added   chan struct{} // a subscription waits to be started
 
 	mu       sync.Mutex
@@ -75,8 +75,10 @@ func NewLink(o Options) (*Link, error) {
 	}
 	rand.Shuffle(len(l.hosts), func(i, j int) { l.hosts[i], l.hosts[j] = l.hosts[j], l.hosts[i] })
 	l.sender = newSender(l.log, l.setBlocked)
-	l.replies = l.newSubscription(l.o.replyQueue(l.queueName("reply")), l.takeReply)
-	l.subs = []*subscription{l.replies}
+	if !o.SendOnly {
+		l.replies = l.newSubscription(l.o.replyQueue(l.queueName("reply")), l.takeReply)
+		l.subs = []*subscription{l.replies}
+	}
 	return l, nil
 }
 

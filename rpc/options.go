@@ -42,6 +42,10 @@ type Options struct {
 	// end; 0 proves nothing. Default 30 s.
 	ProofInterval time.Duration
 
+	// SendOnly opens no queue for answers: such a link cannot call. It is for
+	// notifications that go to a broker of their own. Default false.
+	SendOnly bool
+
 	// Durable makes topic exchanges and queues survive the broker
 	// (amqp_durable_queues). Default false.
 	Durable bool

@@ -176,52 +176,68 @@ func (r *Request) OptionalArg(name string, into any) error {
 // encodeRequest builds a message in its envelope. msgID and replyQ are empty
 // for a cast; monitor is 0 for a call without monitoring.
 func encodeRequest(rc Context, t Target, method string, args map[string]any, call callIDs) ([]byte, error) {
-	out := make([]byte, 0, 2048)
-	var err error
-	field := func(name string, v any) {
-		if err != nil {
-			return
-		}
-		if len(out) > 1 {
-			out = append(out, ", "...)
-		}
-		if out, err = appendJSON(out, name); err != nil {
-			return
-		}
-		out = append(out, ": "...)
-		if out, err = appendJSON(out, v); err != nil {
-			err = fmt.Errorf("encode %s of %s: %w", name, method, err)
-		}
-	}
 	if args == nil {
 		args = map[string]any{}
 	}
-	out = append(out, '{')
-	field("method", method)
-	field("args", args)
+	m := newMessage(method)
+	m.field("method", method)
+	m.field("args", args)
 	if t.Namespace != "" {
-		field("namespace", t.Namespace)
+		m.field("namespace", t.Namespace)
 	}
 	if t.Version != "" {
-		field("version", t.Version)
+		m.field("version", t.Version)
 	}
 	if call.msgID != "" {
-		field("_msg_id", call.msgID)
-		field("_reply_q", call.replyQ)
+		m.field("_msg_id", call.msgID)
+		m.field("_reply_q", call.replyQ)
 		if call.monitor > 0 {
-			field("_timeout", int64(call.monitor/time.Second))
+			m.field("_timeout", int64(call.monitor/time.Second))
 		} else {
-			field("_timeout", nil)
+			m.field("_timeout", nil)
 		}
 	}
-	field("_unique_id", newHexID())
-	for _, key := range slices.Sorted(maps.Keys(rc)) {
-		field(contextPrefix+key, rc[key])
-	}
+	inner, err := m.end(rc)
 	if err != nil {
 		return nil, err
 	}
-	return sealEnvelope(append(out, '}')), nil
+	return sealEnvelope(inner), nil
+}
+
+// message is an inner message that is being written.
+type message struct {
+	what string // for errors
+	out  []byte
+	err  error // the first; later fields are not written
+}
+
+func newMessage(what string) *message {
+	return &message{what: what, out: append(make([]byte, 0, 2048), '{')}
+}
+
+func (m *message) field(name string, v any) {
+	if m.err != nil {
+		return
+	}
+	if len(m.out) > 1 {
+		m.out = append(m.out, ", "...)
+	}
+	if m.out, m.err = appendJSON(m.out, name); m.err != nil {
+		return
+	}
+	m.out = append(m.out, ": "...)
+	if m.out, m.err = appendJSON(m.out, v); m.err != nil {
+		m.err = fmt.Errorf("encode %s of %s: %w", name, m.what, m.err)
+	}
+}
+
+// end adds what every message carries: an id of its own and the request context.
+func (m *message) end(rc Context) ([]byte, error) {
+	m.field("_unique_id", newHexID())
+	for _, key := range slices.Sorted(maps.Keys(rc)) {
+		m.field(contextPrefix+key, rc[key])
+	}
+	return append(m.out, '}'), m.err
 }
 
 // callIDs are the fields that make a request a call.

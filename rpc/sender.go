@@ -33,6 +33,7 @@ type outgoing struct {
 	expiration string    // in ms, "" for none
 	deadline   time.Time // when nobody wants it any more
 	mandatory  bool      // the broker reports a missing queue
+	queue      *queue    // is there before the message is sent; nil: not ours to see to
 	// retryMissing waits for a missing queue to come back, until the deadline.
 	retryMissing bool
 	// done is called once, from the sender's goroutine: nil is confirmed by the
@@ -56,10 +57,11 @@ type sender struct {
 	cork      *corkConn
 	ch        *amqp.Channel
 	declared  map[exchange]bool
-	pending   []*outgoing   // sent and not confirmed, oldest first
-	backlog   []*outgoing   // to be sent again, oldest first
-	returned  []*outgoing   // waiting for their queue to come back
-	missing   missingQueues // those that did not
+	queues    map[string]bool // declared, by name
+	pending   []*outgoing     // sent and not confirmed, oldest first
+	backlog   []*outgoing     // to be sent again, oldest first
+	returned  []*outgoing     // waiting for their queue to come back
+	missing   missingQueues   // those that did not
 	isBlocked bool
 }
 
@@ -119,7 +121,7 @@ func (s *sender) serveChannel(ctx context.Context, blocked <-chan amqp.Blocking)
 		return fmt.Errorf("open channel: %w", err)
 	}
 	defer s.ch.Close()
-	s.declared = map[exchange]bool{}
+	s.declared, s.queues = map[exchange]bool{}, map[string]bool{}
 	closed := s.ch.NotifyClose(make(chan *amqp.Error, 1))
 	returns := s.ch.NotifyReturn(make(chan amqp.Return, window))
 	confirms := s.ch.NotifyPublish(make(chan amqp.Confirmation, window))
@@ -240,9 +242,9 @@ func (s *sender) publish(m *outgoing) error {
 		return nil
 	}
 	s.pending = append(s.pending, m)
-	if m.exchange.name != "" && !s.declared[m.exchange] {
+	if !s.hasRoute(m) {
 		_ = s.cork.uncork() // a declaration waits for its answer; a broken connection shows there
-		if err := s.declare(m.exchange); err != nil {
+		if err := s.declare(m); err != nil {
 			if s.conn.IsClosed() {
 				return err
 			}
@@ -258,14 +260,24 @@ func (s *sender) publish(m *outgoing) error {
 	})
 }
 
-// declare makes sure that an exchange is there, once per channel.
-func (s *sender) declare(e exchange) error {
+// hasRoute says whether what the message needs was declared on this channel.
+func (s *sender) hasRoute(m *outgoing) bool {
+	return (m.exchange.name == "" || s.declared[m.exchange]) && (m.queue == nil || s.queues[m.queue.name])
+}
+
+// declare makes sure that the message's exchange and queue are there, once per channel.
+func (s *sender) declare(m *outgoing) error {
 	d := &declarer{conn: s.conn, log: s.log}
 	defer d.close()
-	if err := d.exchange(e); err != nil {
+	if m.queue != nil {
+		if err := d.queue(*m.queue); err != nil {
+			return err
+		}
+		s.queues[m.queue.name] = true
+	} else if err := d.exchange(m.exchange); err != nil {
 		return err
 	}
-	s.declared[e] = true
+	s.declared[m.exchange] = true
 	return nil
 }
 

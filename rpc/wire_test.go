@@ -82,8 +82,9 @@ func (r recording) request(t testing.TB) (Context, Target, string, map[string]an
 
 // tap is the raw side of AMQP, as a peer that is not ours.
 type tap struct {
-	t  testing.TB
-	ch *amqp.Channel
+	t    testing.TB
+	conn *amqp.Connection
+	ch   *amqp.Channel
 }
 
 func newTap(t testing.TB) *tap {
@@ -97,7 +98,7 @@ func newTap(t testing.TB) *tap {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tap{t, ch}
+	return &tap{t, c, ch}
 }
 
 // listen consumes a new queue, bound to an exchange unless that is "".

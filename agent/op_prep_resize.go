@@ -41,7 +41,7 @@ func (t *task) prepareResize() (*resizeOffer, error) {
 		return nil, err
 	}
 	p := &resizeOffer{
-		coldMove: m, flavor: m.args.Flavor("flavor", "instance_type"), filter: m.args.Dict("filter_properties"),
+		coldMove: m, flavor: m.args.Flavor("flavor"), filter: m.args.Dict("filter_properties"),
 		hosts: m.args.Selections("host_list"), zone: t.inst.AvailabilityZone(), shutdown: m.args.Shutdown("clean_shutdown"),
 	}
 	return p, m.args.Err()

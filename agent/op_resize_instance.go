@@ -19,7 +19,7 @@ func opResizeInstance(*Agent) operation {
 			if err != nil {
 				return nil, err
 			}
-			s := &sending{coldMove: m, flavor: m.args.Flavor("flavor", "instance_type"), shutdown: m.args.Shutdown("clean_shutdown")}
+			s := &sending{coldMove: m, flavor: m.args.Flavor("flavor"), shutdown: m.args.Shutdown("clean_shutdown")}
 			if err := m.args.Err(); err != nil {
 				return nil, err
 			}

@@ -77,6 +77,6 @@ func (a *Agent) endpoints() []rpc.Endpoint {
 	}
 	return []rpc.Endpoint{
 		{Version: a.profile.ComputeRPC, Methods: methods},
-		{Version: "5.13", Methods: methods},
+		olderEndpoint(methods),
 	}
 }

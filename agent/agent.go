@@ -14,6 +14,7 @@ import (
 
 	"bolide/agent/cloud"
 	"bolide/agent/config"
+	"bolide/agent/journal"
 	"bolide/agent/network"
 	"bolide/agent/remote"
 	"bolide/agent/resources"
@@ -49,6 +50,12 @@ type Agent struct {
 	registration *registration
 	metrics      *status.Metrics
 	board        *status.Board
+	journal      *journal.Journal // opened by start
+	hooks        Hooks            // of Run
+	mending      *semaphore.Weighted
+	absence      string        // why guests are off that ran when this service last did; set by start
+	open         chan struct{} // closed when requests are served
+	openedAt     time.Time     // set before
 	queues       *queues
 	waiters      *waiters
 	builds       *semaphore.Weighted // how many guests are built at a time
@@ -95,6 +102,8 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		powers:     &powers{},
 		suspects:   &suspicions{},
 		serials:    &serialPorts{},
+		mending:    semaphore.NewWeighted(recoverAtOnce),
+		open:       make(chan struct{}),
 		builds:     semaphore.NewWeighted(limit(cfg.Default.MaxConcurrentBuilds)),
 		snapshots:  semaphore.NewWeighted(limit(cfg.Default.MaxConcurrentSnapshots)),
 		stopJobs:   stop,
@@ -131,7 +140,7 @@ func limit(n int) int64 {
 // Run serves the host until ctx ends, and then stops in order: no new work, running work gets its time, and what
 // is left is cancelled. The error says why the agent could not start or go on; a stop that was asked for is none.
 func (a *Agent) Run(ctx context.Context, hooks Hooks) error {
-	a.started = time.Now()
+	a.started, a.hooks = time.Now(), hooks
 	// the links outlive ctx: running work needs them while it finishes
 	links, closeLinks := context.WithCancel(context.WithoutCancel(ctx))
 	defer closeLinks()
@@ -141,7 +150,7 @@ func (a *Agent) Run(ctx context.Context, hooks Hooks) error {
 	g.Go(func() error { return ignoreEnd(links, a.serveStatus(links)) })
 	g.Go(func() error {
 		defer closeLinks()
-		return a.life(ctx, links, hooks)
+		return a.life(ctx, links)
 	})
 	return g.Wait()
 }
@@ -150,18 +159,21 @@ func (a *Agent) Run(ctx context.Context, hooks Hooks) error {
 type Hooks struct {
 	Ready    func() // serving; optional
 	Stopping func() // no longer serving; optional
+	// Step hears of every step that an operation on an instance begins, before it does; optional. The operation waits
+	// until it returns.
+	Step func(operation, instance, step string)
 }
 
 // life is everything between the links' coming up and their going down.
-func (a *Agent) life(ctx, links context.Context, hooks Hooks) error {
+func (a *Agent) life(ctx, links context.Context) error {
 	starting, stop := mergeEnd(ctx, links)
 	defer stop()
 	server, err := a.start(starting)
 	if err != nil {
 		return ignoreEnd(ctx, err)
 	}
-	if hooks.Ready != nil {
-		hooks.Ready()
+	if a.hooks.Ready != nil {
+		a.hooks.Ready()
 	}
 	serving, end := mergeEnd(ctx, links)
 	defer end()
@@ -169,11 +181,18 @@ func (a *Agent) life(ctx, links context.Context, hooks Hooks) error {
 	g.Go(func() error { return a.registration.run(gctx) })
 	g.Go(func() error { return a.periodic(gctx) })
 	g.Go(func() error { return a.followGuests(gctx) })
+	g.Go(func() error { return a.reportUntilTaken(gctx) })
+	g.Go(func() error {
+		if err := a.findLostBuilds(gctx); err != nil && gctx.Err() == nil {
+			a.log.WithError(err).Warn("builds that a process before lost were not looked for")
+		}
+		return nil
+	})
 	g.Go(func() error { <-gctx.Done(); return nil })
 	err = g.Wait()
 	a.serving.Store(false)
-	if hooks.Stopping != nil {
-		hooks.Stopping()
+	if a.hooks.Stopping != nil {
+		a.hooks.Stopping()
 	}
 	return errors.Join(ignoreEnd(serving, err), a.drain(links, server))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"bolide/imagecache"
 	"bolide/imagecache/format"
@@ -25,7 +24,7 @@ func (b *build) settle(ctx context.Context, failure error) error {
 		return b.resources.DeleteAllocation(ctx, b.id, b.inst.UUID())
 	}
 	b.resources.BuildFailed()
-	failure = buildFailure(b.inst.UUID(), failure)
+	failure = b.buildFailure(failure)
 	if !nova.Is(failure, "BuildAbortException") && b.canRetry() {
 		return b.reschedule(ctx, failure)
 	}
@@ -59,7 +58,11 @@ func (b *build) reschedule(ctx context.Context, failure error) error {
 	for _, name := range []string{"image", "admin_password", "injected_files", "requested_networks", "security_groups", "request_spec"} {
 		args[name] = b.req.Args[name]
 	}
-	return b.cond.BuildInstances(ctx, args)
+	if err := b.cond.BuildInstances(ctx, args); err != nil {
+		return err
+	}
+	b.page.Step(handedOn)
+	return nil
 }
 
 // abort puts the instance into the error state, on no host, with the reason as its fault.
@@ -100,33 +103,24 @@ var abortClasses = []string{
 
 // buildFailure names a failed build as Nova does: BuildAbortException when no host could do it, else
 // RescheduledException. Its reason is what the user reads.
-func buildFailure(instance string, failure error) error {
+func (t *task) buildFailure(failure error) error {
 	failure = imageError(failure)
-	class, reason := "RescheduledException", explain(failure)
+	class, reason := "RescheduledException", t.explain(failure)
 	for _, c := range abortClasses {
 		if nova.Is(failure, c) {
 			class = "BuildAbortException"
 		}
 	}
-	return nova.NewError(class, map[string]any{"instance_uuid": instance, "reason": reason}).Because(failure)
+	return nova.NewError(class, map[string]any{"instance_uuid": t.inst.UUID(), "reason": reason}).Because(failure)
 }
 
-// explain is what the user may know of a failure: Nova's own text for its exceptions, else the step that failed and
-// whom to ask. Texts of other errors may show the inside of the host.
-func explain(failure error) string {
+// explain is what the user may know of why a build failed: Nova's own text for its exceptions, else the step and which
+// part did not do what was asked of it.
+func (t *task) explain(failure error) string {
 	if nova.ClassOf(failure) != "" {
 		return nova.FaultMessage(failure)
 	}
-	where := "an unexpected step"
-	var s *stepError
-	if errors.As(failure, &s) {
-		where = fmt.Sprintf("step %q", s.Step)
-	}
-	why := "failed"
-	if errors.Is(failure, context.DeadlineExceeded) {
-		why = "took too long"
-	}
-	return fmt.Sprintf("%s %s on the compute host; try again, or give this request's id to the operator", where, why)
+	return causeOf(failure) + stepOf(failure) + " on " + t.cfg.Default.Host + "; try again or ask the operator"
 }
 
 // imageError makes Nova's exception of a failure that the rooms of images have a name for.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"bolide/agent/cloud"
+	"bolide/agent/journal"
 	"bolide/hypervisor"
 	"bolide/imagecache/disk"
 	"bolide/rpc/nova"
@@ -61,6 +62,7 @@ func (c *capture) steps() []step {
 
 // look finds the disk and decides how it is copied: of a running guest while it runs, unless the operator forbids it.
 func (c *capture) look(ctx context.Context) error {
+	c.page.Note(func(r *journal.Record) { r.Images = []string{c.imageID} })
 	g, err := c.hypervisor.Guest(ctx, c.inst.UUID())
 	if errors.Is(err, hypervisor.ErrNotFound) {
 		return nova.InstanceNotRunning(c.inst.UUID())
@@ -151,6 +153,7 @@ func (c *capture) extract(ctx context.Context) error {
 	if c.dir, err = os.MkdirTemp(parent, "tmp"); err != nil {
 		return fmt.Errorf("make snapshot directory: %w", err)
 	}
+	c.page.Note(func(r *journal.Record) { r.Paths = []string{c.dir} })
 	source := c.root
 	if c.live {
 		if source, err = c.mirror(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"bolide/agent/journal"
 	"bolide/agent/network"
 	"bolide/agent/resources"
 	"bolide/rpc/nova"
@@ -127,6 +128,7 @@ func (b *build) prepareDevices(ctx context.Context) error {
 }
 
 func (b *build) allocatePorts(ctx context.Context) error {
+	b.page.Note(func(r *journal.Record) { r.Ports = &journal.Ports{Foreign: foreignPorts(b.requested)} })
 	vifs, err := b.ports.Allocate(ctx, b.id, network.AllocateRequest{
 		InstanceUUID: b.inst.UUID(), ProjectID: b.inst.ProjectID(),
 		Hostname: b.inst.Hostname(), AvailabilityZone: b.inst.AvailabilityZone(), Host: b.cfg.Default.Host,

@@ -9,6 +9,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"bolide/agent/guest"
+	"bolide/agent/journal"
 	"bolide/agent/network"
 	"bolide/hypervisor"
 	"bolide/hypervisor/domainxml"
@@ -73,6 +74,9 @@ func (a *attachment) steps() []step {
 
 // allocate makes or takes the port and binds it to this host.
 func (a *attachment) allocate(ctx context.Context) error {
+	a.page.Note(func(r *journal.Record) {
+		r.Ports = &journal.Ports{Before: a.vifs.PortIDs(), Foreign: foreignPorts([]network.Requested{a.want})}
+	})
 	out, err := a.ports.AllocatePort(ctx, a.id, network.AllocateRequest{
 		InstanceUUID: a.inst.UUID(), ProjectID: a.inst.ProjectID(), Hostname: a.inst.Hostname(),
 		AvailabilityZone: a.inst.AvailabilityZone(), Host: a.cfg.Default.Host,
@@ -155,6 +159,7 @@ func opDetachInterface(*Agent) operation {
 			if vif == nil {
 				return nil, nova.NewErrorText("PortNotFound", fmt.Sprintf("Port %s is not attached", port))
 			}
+			t.page.Note(func(r *journal.Record) { r.Leaving = []string{port} })
 			if err := t.detachVIF(ctx, *vif); err != nil {
 				return nil, nova.NewError("InterfaceDetachFailed", map[string]any{"instance_uuid": t.inst.UUID()}).Because(err)
 			}

@@ -53,7 +53,8 @@ type deletion struct {
 	*task
 	bdms      []*nova.BlockDeviceMapping
 	vifs      network.Info
-	uncleaned error // why files were left behind
+	kept      []network.Requested // ports that are their user's, where the info cache may not know it
+	uncleaned error               // why files were left behind
 }
 
 // steps of a delete. None is undone: a delete that fails goes on where it stopped when it is asked for again.
@@ -94,7 +95,7 @@ func (d *deletion) clean(ctx context.Context) error {
 }
 
 func (d *deletion) deallocate(ctx context.Context) error {
-	return d.givePortsBack(ctx, d.vifs, nil)
+	return d.givePortsBack(ctx, d.vifs, d.kept)
 }
 
 func (d *deletion) record(ctx context.Context) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"bolide/agent/journal"
 	"bolide/agent/network"
 	"bolide/agent/resources"
 	"bolide/rpc/nova"
@@ -79,6 +80,9 @@ func (u *unshelving) steps() []step {
 
 // claimResources claims the host for an instance that meanwhile looks like one built from the shelf's image.
 func (u *unshelving) claimResources(ctx context.Context) error {
+	u.page.Note(func(r *journal.Record) {
+		r.Fields = map[string]any{"image_ref": u.imageRef, "key_data": u.keyData, "auto_disk_config": u.diskFits}
+	})
 	if u.image.ID != "" {
 		u.inst.Set("image_ref", u.image.ID)
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"bolide/agent/journal"
 	"bolide/agent/status"
 	"bolide/rpc"
 	"bolide/rpc/nova"
@@ -69,7 +70,13 @@ func (a *Agent) handler(op operation) rpc.Handler {
 // error, so that one broken instance does not end the node.
 func (t *task) perform(ctx context.Context) (result any, err error) {
 	t.entry = t.board.Begin(t.describe())
+	if t.op.queued {
+		t.page = t.journal.Begin(journal.Record{
+			Operation: t.op.method, Instance: t.inst.UUID(), RequestID: t.rc.RequestID(), Event: t.op.event, Began: t.began,
+		})
+	}
 	result, err = t.recorded(ctx)
+	t.page.End()
 	t.entry.End(err)
 	t.metrics.RPC(status.RPCIn, t.op.method, time.Since(t.began), err)
 	return result, t.report(err)
@@ -81,11 +88,12 @@ func (t *task) recorded(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	result, err := t.guarded(ctx)
+	var told error
 	if err != nil {
-		err = withCause(ctx, err)
-		t.concludeFailure(ctx, err)
+		told = t.faultOf(err)
+		t.concludeFailure(ctx, told)
 	}
-	t.closeEvent(ctx, err)
+	t.closeEvent(ctx, told)
 	return result, err
 }
 
@@ -97,7 +105,11 @@ func (t *task) guarded(ctx context.Context) (result any, err error) {
 			err = fmt.Errorf("%s panicked: %v", t.op.method, p)
 		}
 	}()
-	return t.op.do(ctx, t)
+	result, err = t.op.do(ctx, t)
+	if err != nil {
+		err = withCause(ctx, err)
+	}
+	return result, err
 }
 
 // report logs the outcome once, at the level it deserves, and returns err for the caller of the RPC. Operations
@@ -122,7 +134,7 @@ func (t *task) report(err error) error {
 // openEvent opens the instance action event. An action that is not there (an operation that the node began by
 // itself, an old request) is no reason to fail.
 func (t *task) openEvent(ctx context.Context) error {
-	if t.op.event == "" {
+	if t.op.event == "" || t.reopened {
 		return nil
 	}
 	err := t.cond.ActionEventStart(ctx, t.inst.UUID(), t.op.event)

@@ -162,6 +162,17 @@ func (t *task) givePortsBack(ctx context.Context, vifs network.Info, requested [
 	return nil
 }
 
+// foreignPorts are those among the requested that their user made and that outlive the instance.
+func foreignPorts(requested []network.Requested) []string {
+	var ids []string
+	for _, r := range requested {
+		if r.PortID != "" {
+			ids = append(ids, r.PortID)
+		}
+	}
+	return ids
+}
+
 // portError makes Nova's exception of a failure that package network has a name for.
 func portError(err error) error {
 	var e *network.Error

@@ -103,6 +103,13 @@ func (q *queues) busy(instance string) (name string, since time.Time) {
 	return "", time.Time{}
 }
 
+// waiting returns how many jobs stand in line behind the one that has the instance now.
+func (q *queues) waiting(instance string) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return max(0, len(q.byID[instance])-1)
+}
+
 // depth returns how many jobs run or wait.
 func (q *queues) depth() int {
 	q.mu.Lock()

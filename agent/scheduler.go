@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+
+	"bolide/rpc/nova"
 )
 
 // Schedulers keep a picture of which instances are where, for their affinity filters. These tell them of changes;
@@ -14,6 +16,16 @@ func (t *task) tellScheduler(ctx context.Context) {
 	}
 	if err := t.cond.UpdateInstanceInfo(ctx, t.inst); err != nil {
 		t.log.WithError(err).Debug("schedulers not told of the instance")
+	}
+}
+
+// tellSchedulers says that the instances are here, when the node starts.
+func (a *Agent) tellSchedulers(ctx context.Context, instances []*nova.Instance) {
+	if !a.cfg.Scheduler.TrackInstanceChanges || len(instances) == 0 {
+		return
+	}
+	if err := a.conductor.UpdateInstanceInfo(ctx, instances...); err != nil {
+		a.log.WithError(err).Debug("schedulers not told of the instances")
 	}
 }
 

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"bolide/rpc"
 )
@@ -18,17 +19,66 @@ func (a *Agent) start(ctx context.Context) (*rpc.Server, error) {
 		{name: "check this host's identity", do: a.checkIdentity},
 		{name: "look after guests", do: a.recover},
 		{name: "register", do: a.registration.register},
-		{name: "report resources", do: func(ctx context.Context) error { return a.resources.Update(ctx, a.conductor) }},
+		{name: "report resources", do: a.reportFirst},
 	} {
-		if err := s.attempt(ctx); err != nil {
+		if err := a.patiently(ctx, s); err != nil {
 			return nil, err
 		}
 	}
 	server := a.link.Serve(serviceTopic, a.endpoints()...)
 	server.Start()
 	a.serving.Store(true)
+	a.openedAt = time.Now()
+	close(a.open)
 	a.log.WithField("host", a.cfg.Default.Host).WithField("release", a.profile.Name).Info("serving")
 	return server, nil
+}
+
+// patiently does a step of the start again while what it needs is away: a node that gave up would only be started
+// again.
+func (a *Agent) patiently(ctx context.Context, s step) error {
+	const first, last = 500 * time.Millisecond, 10 * time.Second
+	for pause := first; ; pause = min(2*pause, last) {
+		err := s.attempt(ctx)
+		if err == nil || !away(err) || ctx.Err() != nil {
+			return err
+		}
+		if pause == first {
+			a.log.WithError(err).Warn("start waits for what is away")
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// reportFirst tells the control plane what the host has. A Placement that is away keeps nobody from deleting guests or
+// using them: it is told by and by.
+func (a *Agent) reportFirst(ctx context.Context) error {
+	if err := a.resources.Update(ctx, a.conductor); err != nil && ctx.Err() == nil {
+		a.log.WithError(err).Error("resources not reported; trying again, and no guest is built here until then")
+	}
+	return ctx.Err()
+}
+
+// reportUntilTaken goes on trying where reportFirst failed.
+func (a *Agent) reportUntilTaken(ctx context.Context) error {
+	const first, last = time.Second, 15 * time.Second
+	for pause := first; a.resources.Capacity().Told.IsZero(); pause = min(2*pause, last) {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+		if err := a.resources.Update(ctx, a.freshConductor()); err != nil {
+			a.log.WithError(err).Debug("resources not reported yet")
+			continue
+		}
+		a.log.Info("resources reported")
+	}
+	return nil
 }
 
 // checkVersion refuses to join a cloud whose other nodes are too old for this release to work beside.

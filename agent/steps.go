@@ -41,7 +41,7 @@ func (e *undoError) Unwrap() error { return e.error }
 // be undone.
 func (t *task) run(ctx context.Context, steps []step) error {
 	for i, s := range steps {
-		t.entry.Step(s.name, i+1, len(steps))
+		t.reach(s.name, i+1, len(steps))
 		began := time.Now()
 		err := s.perform(ctx)
 		t.log.WithField("step", s.name).WithField("dur", time.Since(began).Round(time.Millisecond)).Debug("step done")
@@ -59,6 +59,15 @@ func withCause(ctx context.Context, err error) error {
 		return err
 	}
 	return errors.Join(err, cause)
+}
+
+// reach tells everyone who follows the operation that its next step begins.
+func (t *task) reach(step string, index, steps int) {
+	t.entry.Step(step, index, steps)
+	t.page.Step(step)
+	if t.hooks.Step != nil {
+		t.hooks.Step(t.op.method, t.inst.UUID(), step)
+	}
 }
 
 // perform does the step and those beside it; the first failure cancels the others.
@@ -89,7 +98,7 @@ func (t *task) undo(ctx context.Context, steps []step) error {
 			if s.undo == nil {
 				continue
 			}
-			t.entry.Step("undo "+s.name, i+1, len(steps))
+			t.reach("undo "+s.name, i+1, len(steps))
 			bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 			if err := s.undo(bounded); err != nil {
 				errs = append(errs, fmt.Errorf("undo %s: %w", s.name, err))

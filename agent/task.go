@@ -7,6 +7,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"bolide/agent/cloud"
+	"bolide/agent/journal"
 	"bolide/agent/status"
 	"bolide/rpc"
 	"bolide/rpc/nova"
@@ -24,7 +25,10 @@ type task struct {
 	inst  *nova.Instance // nil for operations on the host
 	log   *logrus.Entry
 	entry *status.Entry
+	page  *journal.Entry // of the journal; nil where nothing is to be remembered
 	began time.Time
+
+	reopened bool // takes up an operation that was cut short: its action event is open
 }
 
 // newTask binds the operation to a request. A request without a well-formed instance is refused.

@@ -76,6 +76,11 @@ const (
 	revertedToStop  change = "reverted to stop"
 	moveRolledBack  change = "move rolled back"
 	moveFailed      change = "move failed"
+
+	becomesHard     change = "reboot becomes hard"
+	unshelveGivenUp change = "unshelve given up"
+	taskGivenUp     change = "task given up"
+	cutShort        change = "cut short"
 )
 
 // keepTask in a rule leaves the task state as it is.
@@ -161,6 +166,11 @@ var transitions = map[change]rule{
 	revertedToStop:  {task: nova.TaskPoweringOff},
 	moveRolledBack:  {vm: anyVM},
 	moveFailed:      {vm: []nova.VMState{nova.VMError}, task: keepTask},
+
+	becomesHard:     {from: []nova.TaskState{nova.TaskRebooting, nova.TaskRebootPending, nova.TaskRebootStarted}, task: nova.TaskRebootPendingHard},
+	unshelveGivenUp: {vm: []nova.VMState{nova.VMShelvedOffloaded}},
+	taskGivenUp:     {},
+	cutShort:        {vm: []nova.VMState{nova.VMError}},
 }
 
 // move makes the change: it sets the states and whatever else set changes on the instance, and saves them in one

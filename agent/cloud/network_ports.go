@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // Names of port attributes that are not plain words.
@@ -38,6 +39,7 @@ type Port struct {
 	Profile         json.RawMessage `json:"binding:profile"`
 	ResourceRequest json.RawMessage `json:"resource_request"`
 	RevisionNumber  int             `json:"revision_number"`
+	CreatedAt       time.Time       `json:"created_at"` // to the second; zero where Neutron keeps no times
 }
 
 // FixedIP is an address of a port.

@@ -31,7 +31,7 @@ type Record struct {
 	Operation string    `json:"operation"` // the RPC method
 	Instance  string    `json:"instance"`
 	RequestID string    `json:"request_id"`
-	Event     bool      `json:"event,omitempty"` // the instance action event is open
+	Event     string    `json:"event,omitempty"` // the instance action event that is open
 	Began     time.Time `json:"began"`
 	Step      string    `json:"step,omitempty"`
 
@@ -39,6 +39,9 @@ type Record struct {
 	Paths   []string `json:"paths,omitempty"`   // files and directories that nobody else knows
 	Ports   *Ports   `json:"ports,omitempty"`   // the ports it adds; nil: none
 	Leaving []string `json:"leaving,omitempty"` // ports that it takes away
+
+	// Fields of the instance's record as they were before the operation changed them for its own time.
+	Fields map[string]any `json:"fields,omitempty"`
 }
 
 // Ports tells the ports that an operation adds to an instance from those that it had.
@@ -98,7 +101,7 @@ func (j *Journal) Begin(r Record) *Entry {
 	return e
 }
 
-// Entry is one record and its file.
+// Entry is one record and its file. A nil Entry is one of nothing: it may be told everything and keeps nothing.
 type Entry struct {
 	journal *Journal
 	path    string
@@ -125,6 +128,9 @@ func (e *Entry) read() error {
 
 // Record is what the entry says now.
 func (e *Entry) Record() Record {
+	if e == nil {
+		return Record{}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.record
@@ -132,6 +138,9 @@ func (e *Entry) Record() Record {
 
 // Step says what the operation does now.
 func (e *Entry) Step(name string) {
+	if e == nil {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.record.Step = name
@@ -140,6 +149,9 @@ func (e *Entry) Step(name string) {
 
 // Note changes the record; it is on the disk when Note returns.
 func (e *Entry) Note(change func(*Record)) {
+	if e == nil {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	change(&e.record)
@@ -148,6 +160,9 @@ func (e *Entry) Note(change func(*Record)) {
 
 // End removes the file. Further calls do nothing.
 func (e *Entry) End() {
+	if e == nil {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.ended = true

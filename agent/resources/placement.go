@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 
 	"bolide/agent/cloud"
 	"bolide/rpc/nova"
@@ -160,6 +161,43 @@ func (t *Tracker) MoveAllocation(ctx context.Context, id cloud.Identity, from, t
 	}
 	return nova.NewError("AllocationMoveFailed", map[string]any{
 		"source_consumer": from, "target_consumer": to, "error": conflict}).Because(conflict)
+}
+
+// LeaveAllocation takes this host's share out of what a consumer takes, which is on its way elsewhere or has got there.
+// It may be repeated.
+func (t *Tracker) LeaveAllocation(ctx context.Context, id cloud.Identity, consumer string) error {
+	host := t.NodeUUID()
+	var conflict error
+	for range conflictTries {
+		a, err := t.opts.Placement.Allocation(ctx, id, consumer)
+		if err != nil {
+			return fmt.Errorf("read the allocation of %s: %w", consumer, err)
+		}
+		if _, here := a.Allocations[host]; !here {
+			return nil
+		}
+		delete(a.Allocations, host)
+		if conflict = t.opts.Placement.SetAllocation(ctx, id, consumer, *a); conflict == nil {
+			return nil
+		}
+		if !cloud.IsConflict(conflict) {
+			break
+		}
+	}
+	return fmt.Errorf("take this host out of the allocation of %s: %w", consumer, conflict)
+}
+
+// Consumers are who takes resources of this host, by Placement: instances, and moves by their migration's uuid.
+func (t *Tracker) Consumers(ctx context.Context) ([]string, error) {
+	uuid := t.NodeUUID()
+	if uuid == "" {
+		return nil, nil // not measured yet
+	}
+	c, err := t.opts.Placement.Consumers(ctx, cloud.Identity{}, uuid)
+	if err != nil {
+		return nil, fmt.Errorf("read who takes resources of this host: %w", err)
+	}
+	return slices.Sorted(maps.Keys(c.Allocations)), nil
 }
 
 // requestOf is the node's own identity, bearing the request's id.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"bolide/agent/cloud"
 	"bolide/agent/config"
@@ -52,15 +51,18 @@ type Agent struct {
 	board        *status.Board
 	journal      *journal.Journal // opened by start
 	hooks        Hooks            // of Run
-	mending      *semaphore.Weighted
+	mending      *gate // how many instances are recovered at a time
 	absence      string        // why guests are off that ran when this service last did; set by start
 	open         chan struct{} // closed when requests are served
 	openedAt     time.Time     // set before
 	queues       *queues
 	waiters      *waiters
-	builds       *semaphore.Weighted // how many guests are built at a time
-	snapshots    *semaphore.Weighted // how many snapshots are taken at a time
+	builds       *gate // how many guests are built at a time
+	snapshots    *gate // how many are taken at a time
 	stopJobs     context.CancelCauseFunc
+	hurried      context.Context // ends when a stop is to cut work short
+	hurry        context.CancelFunc
+	reloadable   atomic.Pointer[config.Config] // cfg, with what was read again since
 	powers       *powers
 	suspects     *suspicions
 	serials      *serialPorts
@@ -102,12 +104,14 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		powers:     &powers{},
 		suspects:   &suspicions{},
 		serials:    &serialPorts{},
-		mending:    semaphore.NewWeighted(recoverAtOnce),
+		mending:    newGate(recoverAtOnce),
 		open:       make(chan struct{}),
-		builds:     semaphore.NewWeighted(limit(cfg.Default.MaxConcurrentBuilds)),
-		snapshots:  semaphore.NewWeighted(limit(cfg.Default.MaxConcurrentSnapshots)),
+		builds:     newGate(cfg.Default.MaxConcurrentBuilds),
+		snapshots:  newGate(cfg.Default.MaxConcurrentSnapshots),
 		stopJobs:   stop,
 	}
+	a.hurried, a.hurry = context.WithCancel(context.Background())
+	a.reloadable.Store(cfg)
 	if a.disks, err = disk.New(diskOptions(cfg, log)); err != nil {
 		return nil, err
 	}
@@ -128,13 +132,6 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 	}
 	a.registration = &registration{conductor: a.conductor, host: cfg.Default.Host, interval: cfg.Default.ReportInterval, log: log}
 	return a, nil
-}
-
-func limit(n int) int64 {
-	if n <= 0 {
-		return unlimited
-	}
-	return int64(n)
 }
 
 // Run serves the host until ctx ends, and then stops in order: no new work, running work gets its time, and what
@@ -159,6 +156,8 @@ func (a *Agent) Run(ctx context.Context, hooks Hooks) error {
 type Hooks struct {
 	Ready    func() // serving; optional
 	Stopping func() // no longer serving; optional
+	// Reload reads the configuration again and gives it to Agent.Reload; optional. The status socket asks for it.
+	Reload func() error
 	// Step hears of every step that an operation on an instance begins, before it does; optional. The operation waits
 	// until it returns.
 	Step func(operation, instance, step string)
@@ -170,7 +169,8 @@ func (a *Agent) life(ctx, links context.Context) error {
 	defer stop()
 	server, err := a.start(starting)
 	if err != nil {
-		return ignoreEnd(ctx, err)
+		a.stopJobs(errShutdown) // of the recovery
+		return errors.Join(ignoreEnd(ctx, err), a.queues.stop(links))
 	}
 	if a.hooks.Ready != nil {
 		a.hooks.Ready()
@@ -210,28 +210,4 @@ func ignoreEnd(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
-}
-
-// errShutdown is why work that did not finish in time was cancelled.
-var errShutdown = errors.New("the compute service is stopping")
-
-// drain stops consuming and gives running work its time; then cancels it and waits for its undoing.
-func (a *Agent) drain(ctx context.Context, server *rpc.Server) error {
-	patience := a.cfg.Default.GracefulShutdownTimeout
-	if patience <= 0 {
-		patience = unlimited * time.Second
-	}
-	bounded, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	err := server.Stop(bounded)
-	if n := a.queues.depth(); n > 0 {
-		a.log.WithField("operations", n).Info("stopping; waiting for running operations")
-	}
-	if a.queues.stop(bounded) == nil {
-		return err
-	}
-	a.stopJobs(errShutdown)
-	undoing, cancel := context.WithTimeout(ctx, undoLimit)
-	defer cancel()
-	return errors.Join(err, a.queues.stop(undoing))
 }

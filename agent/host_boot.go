@@ -9,8 +9,8 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// bootFile, below state_path, remembers during which life of the host this service last ran.
-const bootFile = "bolide/boot_id"
+// bootMemory, below state_path, remembers during which life of the host this service last ran.
+const bootMemory = "bolide/boot_id"
 
 // bootIDFile is the kernel's name for the host's present life.
 const bootIDFile = "/proc/sys/kernel/random/boot_id"
@@ -29,7 +29,7 @@ func causeOfAbsence(statePath, bootIDFile string) (cause string, err error) {
 	if err != nil {
 		return causeUnknown, err
 	}
-	path := filepath.Join(statePath, bootFile)
+	path := filepath.Join(statePath, bootMemory)
 	before, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):

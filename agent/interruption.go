@@ -69,6 +69,6 @@ func (t *task) closeInterrupted(ctx context.Context, e *journal.Entry, outcome e
 		rc = maps.Clone(rc)
 		rc["request_id"] = r.RequestID
 	}
-	closing := &task{Agent: t.Agent, op: operation{event: r.Event}, rc: rc, cond: t.conductor.With(rc), inst: t.inst, log: t.log}
+	closing := &task{Agent: t.Agent, cfg: t.cfg, op: operation{event: r.Event}, rc: rc, cond: t.conductor.With(rc), inst: t.inst, log: t.log}
 	closing.closeEvent(ctx, outcome)
 }

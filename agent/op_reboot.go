@@ -53,6 +53,9 @@ func (r *reboot) run(ctx context.Context) error {
 		return err
 	}
 	if failure := r.restartGuest(ctx); failure != nil {
+		if stopping(ctx) {
+			return failure
+		}
 		if power, err := r.powerNow(ctx); err != nil || power != nova.PowerRunning {
 			return errors.Join(failure, r.moveTo(context.WithoutCancel(ctx), rebootFailed))
 		}

@@ -41,11 +41,11 @@ func (t *task) terminate(ctx context.Context) error {
 	case nova.Is(err, "InstanceNotFound"):
 		t.log.Info("instance disappeared during its delete")
 		return nil
-	case err != nil:
+	case err != nil && !stopping(ctx):
 		// what is left can be deleted again; until then the record must not look healthy
 		return errors.Join(err, t.move(context.WithoutCancel(ctx), deleteFailed))
 	}
-	return nil
+	return err
 }
 
 // deletion is what the steps of a delete share.

@@ -76,7 +76,9 @@ func (t *task) perform(ctx context.Context) (result any, err error) {
 		})
 	}
 	result, err = t.recorded(ctx)
-	t.page.End()
+	if !parked(err) {
+		t.page.End()
+	}
 	t.entry.End(err)
 	t.metrics.RPC(status.RPCIn, t.op.method, time.Since(t.began), err)
 	return result, t.report(err)
@@ -85,9 +87,15 @@ func (t *task) perform(ctx context.Context) (result any, err error) {
 // recorded runs the operation between the opening and the closing of its event.
 func (t *task) recorded(ctx context.Context) (any, error) {
 	if err := t.openEvent(ctx); err != nil {
+		if stopping(ctx) { // nothing was done yet
+			err = &parkedError{err}
+		}
 		return nil, err
 	}
 	result, err := t.guarded(ctx)
+	if err = t.park(ctx, err); parked(err) {
+		return nil, err
+	}
 	var told error
 	if err != nil {
 		told = t.faultOf(err)
@@ -121,6 +129,8 @@ func (t *task) report(err error) error {
 		log.Info("operation done")
 	case err == nil:
 		log.Debug("operation done")
+	case parked(err):
+		log.Info("operation cut short; the next start takes it up")
 	case interrupted(err):
 		log.WithError(err).Info("instance was deleted meanwhile")
 	case isRefusal(err):

@@ -220,7 +220,7 @@ func (a *Agent) ownTask(name, uuid string, rc rpc.Context) *task {
 	inst := nova.As[nova.Instance](a.profile.New("Instance"))
 	inst.Set("uuid", uuid)
 	inst.ClearChanges()
-	t := &task{Agent: a, op: operation{method: name}, req: &rpc.Request{Context: rc}, rc: rc, cond: a.conductor.With(rc), id: identity(rc), inst: inst, began: time.Now()}
+	t := &task{Agent: a, cfg: a.live(), op: operation{method: name}, req: &rpc.Request{Context: rc}, rc: rc, cond: a.conductor.With(rc), id: identity(rc), inst: inst, began: time.Now()}
 	t.log = a.log.WithField("op", name).WithField("request_id", rc.RequestID()).WithField("instance", uuid)
 	return t
 }

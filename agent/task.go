@@ -7,6 +7,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"bolide/agent/cloud"
+	"bolide/agent/config"
 	"bolide/agent/journal"
 	"bolide/agent/status"
 	"bolide/rpc"
@@ -17,6 +18,7 @@ import (
 // One goroutine at a time uses it.
 type task struct {
 	*Agent
+	cfg   *config.Config // as it was last read when the task began
 	op    operation
 	req   *rpc.Request
 	rc    rpc.Context
@@ -33,7 +35,7 @@ type task struct {
 
 // newTask binds the operation to a request. A request without a well-formed instance is refused.
 func (a *Agent) newTask(op operation, r *rpc.Request) (*task, error) {
-	t := &task{Agent: a, op: op, req: r, rc: r.Context, cond: a.conductor.With(r.Context), id: identity(r.Context), began: time.Now()}
+	t := &task{Agent: a, cfg: a.live(), op: op, req: r, rc: r.Context, cond: a.conductor.With(r.Context), id: identity(r.Context), began: time.Now()}
 	t.log = a.log.WithFields(logrus.Fields{"op": op.method, "request_id": r.Context.RequestID()})
 	if raw, ok := r.Args["instance"]; ok {
 		o, err := nova.Decode(raw)

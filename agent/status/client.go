@@ -57,6 +57,15 @@ func (c *Client) Put(ctx context.Context, path string, in, out any) error {
 	return decode(path, body, out)
 }
 
+// Post asks for path to be done; there is nothing to send and nothing in the answer.
+func (c *Client) Post(ctx context.Context, path string) error {
+	body, err := c.Open(ctx, http.MethodPost, path, nil)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
 func decode(path string, body io.Reader, out any) error {
 	if err := json.NewDecoder(body).Decode(out); err != nil {
 		return fmt.Errorf("%s: %w", path, err)

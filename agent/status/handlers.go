@@ -74,6 +74,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/v1/config", serve: s.getConfig},
 		{method: "GET", path: "/v1/log-level", serve: s.getLogLevel},
 		{method: "PUT", path: "/v1/log-level", acts: true, serve: s.putLogLevel},
+		{method: "POST", path: "/v1/reload", acts: true, serve: s.postReload},
 		{method: "GET", path: "/v1/debug/goroutines", serve: s.getGoroutines},
 		{method: "GET", path: "/v1/openapi.yaml", serve: s.getOpenAPI},
 		{method: "GET", path: "/metrics", serve: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{Timeout: s.opts.RequestTimeout}).ServeHTTP},
@@ -248,4 +249,16 @@ func notNil[T any](s []T) []T {
 		return []T{}
 	}
 	return s
+}
+
+func (s *Server) postReload(w http.ResponseWriter, _ *http.Request) {
+	if s.opts.Reload == nil {
+		problem(w, http.StatusNotImplemented, "this daemon reads its configuration at its start only")
+		return
+	}
+	if err := s.opts.Reload(); err != nil {
+		problem(w, http.StatusConflict, err.Error())
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }

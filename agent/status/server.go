@@ -32,6 +32,8 @@ type Options struct {
 	// Metrics is where /metrics reads from, and where the server adds what it
 	// makes of the Source; nil = a registry of the server's own.
 	Metrics *prometheus.Registry
+	// Reload reads the configuration again, for POST /v1/reload; nil = not.
+	Reload func() error
 	// Log is also the logger whose level /v1/log-level sets; required.
 	Log *logrus.Entry
 

@@ -22,6 +22,10 @@ import (
 type node interface {
 	// Run returns when ctx has ended and running operations have had their time.
 	Run(ctx context.Context, hooks agent.Hooks) error
+	// Hurry cuts short what runs, once ctx has ended.
+	Hurry()
+	// Reload takes over what may change while the node runs.
+	Reload(*config.Config)
 }
 
 // pulse is a node that knows whether it still does its work; systemd is told.
@@ -49,8 +53,9 @@ func (a *app) runCommand() *cobra.Command {
 nova-compute would be given.
 
 SIGTERM and SIGINT stop it: running operations get graceful_shutdown_timeout to
-finish; a second signal ends it at once. SIGHUP reads debug again and opens the
-log file anew. SIGUSR2 writes the stack of every goroutine to standard error.`,
+finish; a second signal cuts them short, and undoes them or leaves them to the
+next start; a third one ends it at once. SIGHUP reads log level, limits and
+timeouts again and opens the log file anew. SIGUSR2 writes the stack of every goroutine to standard error.`,
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) }),
 	}
@@ -96,8 +101,9 @@ func (d *daemonCommand) options() config.Options {
 // run is the daemon's life: configuration, log, node, signals.
 func (d *daemonCommand) run(ctx context.Context) error {
 	// Signals are caught before anything is begun, so that none is lost.
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
-	defer stop()
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP, syscall.SIGUSR2)
+	defer signal.Stop(signals)
 	cfg, warnings, err := config.Load(d.options())
 	if err != nil {
 		return &exitError{exitConfig, fmt.Errorf("wrong configuration:\n  %s", strings.ReplaceAll(err.Error(), "\n", "\n  "))}
@@ -115,8 +121,8 @@ func (d *daemonCommand) run(ctx context.Context) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	log.WithFields(logrus.Fields{"version": thisBuild().Version, "release": cfg.Bolide.Release, "host": cfg.Default.Host}).Info("starting")
-	err = d.serve(ctx, stop, n, log, reopen)
-	if err != nil {
+	r := &running{daemonCommand: d, node: n, log: log, reopen: reopen}
+	if err := r.serve(ctx, signals); err != nil {
 		log.WithError(err).Error("ended")
 		return &exitError{code: exitFailed}
 	}
@@ -124,58 +130,78 @@ func (d *daemonCommand) run(ctx context.Context) error {
 	return nil
 }
 
-// serve runs the node with what surrounds it, and waits for all of it.
-func (d *daemonCommand) serve(ctx context.Context, stop func(), n node, log *logrus.Entry, reopen func() error) error {
+// running is a node with what surrounds it.
+type running struct {
+	*daemonCommand
+	node   node
+	log    *logrus.Entry
+	reopen func() error
+
+	reloading sync.Mutex
+}
+
+// serve runs the node, and waits for all of it.
+func (r *running) serve(ctx context.Context, signals <-chan os.Signal) error {
 	around, end := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer end()
-	signals := make(chan os.Signal, 4) // caught before the node is ready, so that none is lost
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2)
-	defer signal.Stop(signals)
-	wg.Go(func() { d.handleSignals(around, signals, log, reopen) })
-	// After the first signal to stop, a second one has its usual effect.
-	defer context.AfterFunc(ctx, stop)()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	wg.Go(func() { r.handleSignals(around, signals, stop) })
 
-	tell := notifier{log}
+	tell := notifier{r.log}
 	alive := func() error { return nil }
-	if p, ok := n.(pulse); ok {
+	if p, ok := r.node.(pulse); ok {
 		alive = p.Alive
 	}
-	wg.Go(func() { tell.watchdog(around, d.app.env, alive) })
-	err := n.Run(ctx, agent.Hooks{Ready: tell.ready, Stopping: tell.stopping})
+	wg.Go(func() { tell.watchdog(around, r.app.env, alive) })
+	err := r.node.Run(ctx, agent.Hooks{Ready: tell.ready, Stopping: tell.stopping, Reload: r.reload})
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil
 	}
 	return err
 }
 
-// handleSignals does what SIGHUP and SIGUSR2 ask for until ctx ends.
-func (d *daemonCommand) handleSignals(ctx context.Context, signals <-chan os.Signal, log *logrus.Entry, reopen func() error) {
+// handleSignals does what signals ask for until ctx ends.
+func (r *running) handleSignals(ctx context.Context, signals <-chan os.Signal, stop func()) {
+	stops := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case s := <-signals:
-			if s == syscall.SIGUSR2 {
-				_ = pprof.Lookup("goroutine").WriteTo(d.app.err, 2) // where else could it be said?
-				continue
+			switch s {
+			case syscall.SIGUSR2:
+				_ = pprof.Lookup("goroutine").WriteTo(r.app.err, 2) // where else could it be said?
+			case syscall.SIGHUP:
+				_ = r.reload() // it has logged what was wrong: there is nobody else to tell
+			default:
+				if stops++; stops == 1 {
+					stop()
+					continue
+				}
+				r.node.Hurry()
+				signal.Reset(syscall.SIGTERM, os.Interrupt) // one more has its usual effect
 			}
-			d.reload(log, reopen)
 		}
 	}
 }
 
 // reload takes over what may change while the daemon runs.
-func (d *daemonCommand) reload(log *logrus.Entry, reopen func() error) {
-	if err := reopen(); err != nil {
-		log.WithError(err).Error("the log file was not opened anew")
+func (r *running) reload() error {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	if err := r.reopen(); err != nil {
+		r.log.WithError(err).Error("the log file was not opened anew")
 	}
-	cfg, _, err := config.Load(d.options())
+	cfg, _, err := config.Load(r.options())
 	if err != nil {
-		log.WithError(err).Error("the configuration is wrong now; nothing was changed")
-		return
+		r.log.WithError(err).Error("the configuration is wrong now; nothing was changed")
+		return fmt.Errorf("the configuration is wrong now and nothing was changed: %w", err)
 	}
-	log.Logger.SetLevel(levelOf(&cfg.Default.Logging))
-	log.WithField("log_level", log.Logger.GetLevel().String()).Info("configuration read again; only the log level changes before a restart")
+	r.log.Logger.SetLevel(levelOf(&cfg.Default.Logging))
+	r.node.Reload(cfg)
+	r.log.WithField("log_level", r.log.Logger.GetLevel().String()).Info("configuration read again: log level, limits and timeouts are as it says, the rest waits for a restart")
+	return nil
 }

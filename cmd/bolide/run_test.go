@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,8 +22,11 @@ import (
 
 // fakeNode stands for the agent.
 type fakeNode struct {
-	err   error
-	alive error
+	err      error
+	alive    error
+	hurried  func()        // called by Hurry
+	busy     chan struct{} // what runs when it is stopped, until closed; nil: nothing
+	reloaded atomic.Pointer[config.Config]
 }
 
 func (n *fakeNode) Run(ctx context.Context, hooks agent.Hooks) error {
@@ -32,10 +36,21 @@ func (n *fakeNode) Run(ctx context.Context, hooks agent.Hooks) error {
 	hooks.Ready()
 	<-ctx.Done()
 	hooks.Stopping()
+	if n.busy != nil {
+		<-n.busy
+	}
 	return nil
 }
 
 func (n *fakeNode) Alive() error { return n.alive }
+
+func (n *fakeNode) Hurry() {
+	if n.hurried != nil {
+		n.hurried()
+	}
+}
+
+func (n *fakeNode) Reload(c *config.Config) { n.reloaded.Store(c) }
 
 // buffer is a bytes.Buffer that may be read while it is written.
 type buffer struct {
@@ -135,7 +150,8 @@ func awaitText(t *testing.T, b *buffer, want string) {
 
 func TestRunFromReadyToStopped(t *testing.T) {
 	told := systemd(t)
-	stderr, file, result := runDaemon(t, &fakeNode{}, goodConf)
+	n := &fakeNode{}
+	stderr, file, result := runDaemon(t, n, goodConf)
 	if got := next(t, told); !strings.HasPrefix(got, "READY=1") {
 		t.Errorf("systemd was told %q", got)
 	}
@@ -143,11 +159,14 @@ func TestRunFromReadyToStopped(t *testing.T) {
 
 	signalSelf(t, syscall.SIGHUP)
 	awaitText(t, stderr, "log_level=info")
-	if err := os.WriteFile(file, []byte(goodConf+"debug = true\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(goodConf+"debug = true\nmax_concurrent_builds = 3\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	signalSelf(t, syscall.SIGHUP)
 	awaitText(t, stderr, "log_level=debug")
+	if got := n.reloaded.Load().Default.MaxConcurrentBuilds; got != 3 {
+		t.Errorf("the node was given a limit of %d builds, want 3", got)
+	}
 	if err := os.WriteFile(file, []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -165,6 +184,29 @@ func TestRunFromReadyToStopped(t *testing.T) {
 	}
 	if !strings.HasSuffix(stderr.String(), "INFO bolide [-] stopped\n") {
 		t.Errorf("log:\n%s", stderr)
+	}
+}
+
+func TestTheSecondSignalToStopHurries(t *testing.T) {
+	told := systemd(t)
+	n := &fakeNode{busy: make(chan struct{})}
+	n.hurried = sync.OnceFunc(func() { close(n.busy) })
+	stderr, _, result := runDaemon(t, n, goodConf)
+	next(t, told)
+	signalSelf(t, syscall.SIGTERM)
+	if got := next(t, told); !strings.HasPrefix(got, "STOPPING=1") {
+		t.Fatalf("systemd was told %q", got)
+	}
+	select {
+	case <-n.busy:
+		t.Error("one signal is enough to hurry")
+	case err := <-result:
+		t.Errorf("the node has not ended, and run has: %v", err)
+	default:
+	}
+	signalSelf(t, syscall.SIGTERM)
+	if err := <-result; err != nil {
+		t.Errorf("run: %v\n%s", err, stderr)
 	}
 }
 

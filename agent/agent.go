@@ -51,10 +51,10 @@ type Agent struct {
 	board        *status.Board
 	journal      *journal.Journal // opened by start
 	hooks        Hooks            // of Run
-	mending      *gate // how many instances are recovered at a time
-	absence      string        // why guests are off that ran when this service last did; set by start
-	open         chan struct{} // closed when requests are served
-	openedAt     time.Time     // set before
+	mending      *gate            // how many instances are recovered at a time
+	absence      string           // why guests are off that ran when this service last did; set by start
+	open         chan struct{}    // closed when requests are served
+	openedAt     time.Time        // set before
 	queues       *queues
 	waiters      *waiters
 	builds       *gate // how many guests are built at a time

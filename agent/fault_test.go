@@ -19,7 +19,9 @@ func TestFaultsSayWhatFailedAndWhatToDo(t *testing.T) {
 	cfg := &config.Config{}
 	cfg.Default.Host = "compute-17"
 	rc := rpc.Context{"request_id": "req-11111111-2222-3333-4444-555555555555"}
-	at := func(step string, err error) error { return &stepError{step, fmt.Errorf("internal /var/lib/nova: %w", err)} }
+	at := func(step string, err error) error {
+		return &stepError{step, fmt.Errorf("internal /var/lib/nova: %w", err)}
+	}
 	for _, c := range []struct {
 		method  string
 		failure error

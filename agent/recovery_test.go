@@ -32,7 +32,9 @@ func TestWhoNeedsMending(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := func(uuid string) *journal.Entry { return j.Begin(journal.Record{Operation: "attach_interface", Instance: uuid}) }
+	page := func(uuid string) *journal.Entry {
+		return j.Begin(journal.Record{Operation: "attach_interface", Instance: uuid})
+	}
 	a := &Agent{powers: &powers{}}
 	a.powers.replace([]hypervisor.Guest{
 		{UUID: "runs", State: hypervisor.Running}, {UUID: "off", State: hypervisor.Shutoff}, {UUID: "attaching", State: hypervisor.Running},

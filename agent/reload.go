@@ -12,7 +12,9 @@ var reloadables = []func(to, from *config.Config){
 	func(to, from *config.Config) { to.Default.VIFPluggingTimeout = from.Default.VIFPluggingTimeout },
 	func(to, from *config.Config) { to.Default.VIFPluggingIsFatal = from.Default.VIFPluggingIsFatal },
 	func(to, from *config.Config) { to.Default.ShutdownTimeout = from.Default.ShutdownTimeout },
-	func(to, from *config.Config) { to.Default.GracefulShutdownTimeout = from.Default.GracefulShutdownTimeout },
+	func(to, from *config.Config) {
+		to.Default.GracefulShutdownTimeout = from.Default.GracefulShutdownTimeout
+	},
 	func(to, from *config.Config) { to.Compute.ShutdownRetryInterval = from.Compute.ShutdownRetryInterval },
 	func(to, from *config.Config) { to.Libvirt.WaitSoftReboot = from.Libvirt.WaitSoftReboot },
 	func(to, from *config.Config) { to.Libvirt.DeviceDetachAttempts = from.Libvirt.DeviceDetachAttempts },

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"bolide/agent/journal"
 	"bolide/rpc/nova"
 )
 
@@ -44,6 +45,7 @@ func (t *task) coldMove() (*coldMove, error) {
 	if m.migration == nil {
 		return nil, fmt.Errorf("argument migration is missing")
 	}
+	t.page.Note(func(r *journal.Record) { r.Migration = m.migration.ID() })
 	return m, m.readImage("image")
 }
 
@@ -115,16 +117,16 @@ func (m *coldMove) settleMove(ctx context.Context, failure error, c change, set 
 	if err := m.move(ctx, c, set...); ignoreVanished(err) != nil {
 		m.log.WithError(err).Warn("instance's state after the failed move not saved")
 	}
-	return moveFailure(failure)
+	return m.moveFailure(failure)
 }
 
 // moveFailure names what went wrong in a move as Nova does, so that the user can read why.
-func moveFailure(failure error) error {
+func (t *task) moveFailure(failure error) error {
 	failure = imageError(failure)
 	if nova.ClassOf(failure) != "" {
 		return failure
 	}
-	return nova.NewError("ResizeError", map[string]any{"reason": explain(failure)}).Because(failure)
+	return nova.NewError("ResizeError", map[string]any{"reason": t.explain(failure)}).Because(failure)
 }
 
 // returnAllocation gives the instance the share of the source that the move held for it. What Placement then still has

@@ -119,6 +119,9 @@ func (t *task) remedy(ctx context.Context, p patient) (recovery.Remedy, error) {
 		return p.remedy, err
 	}
 	remedy := recovery.For(finding(t.inst, power))
+	if remedy == recovery.Leave && t.pageOfMove(p.pages) != "" {
+		remedy = recovery.EndMove // the record alone cannot tell that nobody is at it
+	}
 	if len(p.pages) == 0 && recovery.AsRequested(t.inst.TaskState()) && t.requestFollows(ctx) {
 		return recovery.Leave, nil
 	}
@@ -170,6 +173,9 @@ func (t *task) replug(ctx context.Context) {
 // mendElsewhere takes back what an operation made here for an instance that is on no host or on another: a build that
 // had not put this host on its record, or a request that was handed on.
 func (t *task) mendElsewhere(ctx context.Context, p patient) (recovery.Remedy, error) {
+	if move := t.pageOfMove(p.pages); move != "" {
+		return recovery.EndMove, t.endMove(ctx, move, p.pages)
+	}
 	if _, ours := p.pages.built(); ours && t.inst.Host() == "" && t.inst.VMState() == nova.VMBuilding {
 		return recovery.GiveUpBuild, t.treat(ctx, recovery.GiveUpBuild, p.pages)
 	}

@@ -155,7 +155,7 @@ func (p *resizeOffer) retries() bool {
 func (p *resizeOffer) retry(ctx context.Context, failure error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
 	defer cancel()
-	failure = moveFailure(failure)
+	failure = p.moveFailure(failure)
 	p.log.WithError(failure).Warn("guest cannot come here; handing it back to be moved elsewhere")
 	err := p.move(ctx, resizeRetried)
 	if err == nil {

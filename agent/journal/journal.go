@@ -40,6 +40,8 @@ type Record struct {
 	Ports   *Ports   `json:"ports,omitempty"`   // the ports it adds; nil: none
 	Leaving []string `json:"leaving,omitempty"` // ports that it takes away
 
+	Migration int64 `json:"migration,omitempty"` // the id of the move that it is part of; 0: none
+
 	// Fields of the instance's record as they were before the operation changed them for its own time.
 	Fields map[string]any `json:"fields,omitempty"`
 }

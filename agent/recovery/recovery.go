@@ -49,8 +49,8 @@ const (
 	GiveUpTask     Remedy = "give up task"     // the guest was not touched, or it does not matter: the user may ask again
 	Fail           Remedy = "fail"             // what the guest's disks hold is not known: the instance is in error
 
-	RollBackResize Remedy = "roll back resize" // the guest had begun to leave for another host or size; it stays
-	EndMigration   Remedy = "end migration"    // a live migration; the guest stays where it is
+	EndMove      Remedy = "end move"      // a resize or cold migration: it goes back to the last place where the guest was whole
+	EndMigration Remedy = "end migration" // a live migration; the guest stays where it is
 
 	Bring Remedy = "bring back" // the guest should run and does not: it went down with its host
 )
@@ -96,9 +96,7 @@ var table = []row{
 	{anyVM, task(nova.TaskShelving, nova.TaskShelvingImagePendingUpload, nova.TaskShelvingImageUploading), nil, GiveUpImage},
 	{vm(nova.VMShelved), task(nova.TaskShelvingOffloading), nil, Offload},
 
-	{anyVM, task(nova.TaskResizePrep), nil, GiveUpTask},
-	{anyVM, task(nova.TaskResizeMigrating), nil, RollBackResize},
-	{anyVM, task(nova.TaskResizeFinish, nova.TaskResizeReverting), nil, Fail},
+	{anyVM, task(nova.TaskResizePrep, nova.TaskResizeMigrating, nova.TaskResizeFinish, nova.TaskResizeReverting), nil, EndMove},
 	{anyVM, task(nova.TaskMigrating), nil, EndMigration},
 
 	// A reboot that had begun and whose guest runs is done.

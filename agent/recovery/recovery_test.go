@@ -56,11 +56,11 @@ func TestWhatANodeFindsWhenItStarts(t *testing.T) {
 		{nova.VMActive, nova.TaskShelvingImageUploading, down, GiveUpImage},
 		{nova.VMShelved, nova.TaskShelvingOffloading, down, Offload},
 
-		{nova.VMActive, nova.TaskResizePrep, run, GiveUpTask},
-		{nova.VMActive, nova.TaskResizeMigrating, down, RollBackResize},
-		{nova.VMError, nova.TaskResizeMigrating, none, RollBackResize},
+		{nova.VMActive, nova.TaskResizePrep, run, EndMove},
+		{nova.VMActive, nova.TaskResizeMigrating, down, EndMove},
+		{nova.VMError, nova.TaskResizeMigrating, none, EndMove},
 		{nova.VMActive, nova.TaskResizeMigrated, none, Leave}, // finish_resize is on its way here
-		{nova.VMActive, nova.TaskResizeFinish, none, Fail},
+		{nova.VMActive, nova.TaskResizeFinish, none, EndMove},
 		{nova.VMActive, nova.TaskMigrating, run, EndMigration},
 		{nova.VMPaused, nova.TaskMigrating, stood, EndMigration},
 

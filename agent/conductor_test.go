@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -52,9 +53,13 @@ func (r *recorder) Cast(_ context.Context, _ rpc.Context, _ rpc.Target, method s
 	return r.note("cast " + method)
 }
 
+// requestID differs from one test to the next.
+var requestID = regexp.MustCompile(`req-[0-9a-f-]{36}`)
+
 // note writes a line down and asks whether it may be answered.
 func (r *recorder) note(line string) error {
 	r.mu.Lock()
+	line = requestID.ReplaceAllString(line, "REQUEST")
 	r.lines = append(r.lines, line)
 	refuse := r.refuse
 	r.mu.Unlock()

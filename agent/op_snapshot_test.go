@@ -220,6 +220,7 @@ func TestColdSnapshot(t *testing.T) {
 var errTold = errors.New("told to fail")
 
 func TestSnapshotThatFails(t *testing.T) {
+	const untaken = `snapshot failed on here at step "announce": an unexpected error; try again, or give REQUEST to the operator`
 	n := newNode(t, nil)
 	g := n.bootOn(t, true)
 	deleting := nova.NewError("UnexpectedDeletingTaskStateError", nil)
@@ -233,7 +234,7 @@ func TestSnapshotThatFails(t *testing.T) {
 	}{
 		{
 			name: "conductor does not take a write", at: "save task_state=image_uploading if image_pending_upload", with: errTold, fails: true,
-			last: []string{"fault 500 InternalError", "save task_state=none", "event finish_with_failure compute_snapshot_instance: InternalError"},
+			last: []string{"fault 500 " + untaken, "save task_state=none", "event finish_with_failure compute_snapshot_instance: " + untaken},
 		},
 		{
 			name: "deleted before it begins", at: "save task_state=image_snapshot if image_snapshot_pending", with: deleting,
@@ -415,8 +416,8 @@ func TestSnapshotWaitsForItsTurn(t *testing.T) {
 	n := newNode(t, map[string]string{"DEFAULT.max_concurrent_snapshots": "1"})
 	n.bootOn(t, true)
 	id := n.newImage(t, nil)
-	if !n.snapshots.TryAcquire(1) {
-		t.Fatal("no snapshot may be taken")
+	if err := n.snapshots.Acquire(within(t, patience), 1); err != nil {
+		t.Fatal(err)
 	}
 	accepted := make(chan struct{})
 	n.conductor.refuse = func(line string) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -238,7 +239,7 @@ func (f *flags) run(ctx context.Context, args ...string) error {
 // inherit runs a command with this program's terminal and with bolide in its
 // PATH.
 func (f *flags) inherit(ctx context.Context, name string, args ...string) error {
-	if err := os.Setenv("PATH", strings.TrimSuffix(f.bolide, "/bolide")+":"+os.Getenv("PATH")); err != nil {
+	if err := os.Setenv("PATH", filepath.Dir(f.bolide)+":"+os.Getenv("PATH")); err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, name, args...)

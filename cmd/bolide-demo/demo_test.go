@@ -42,17 +42,37 @@ func (l *lockedBuffer) String() string {
 
 const guestKernel = "../../build/guest-kernel"
 
+// built is the directory of both binaries, made by the first test that needs them.
+var built struct {
+	sync.Once
+	dir string
+	err error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
+}
+
 // binaries builds bolide and bolide-demo.
 func binaries(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	for _, name := range []string{"bolide", "bolide-demo"} {
-		out, err := exec.Command("go", "build", "-o", filepath.Join(dir, name), "bolide/cmd/"+name).CombinedOutput()
-		if err != nil {
-			t.Fatalf("build %s: %v: %s", name, err, out)
+	built.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "demo"); built.err != nil {
+			return
 		}
+		out, err := exec.Command("go", "build", "-o", built.dir, "bolide/cmd/bolide", "bolide/cmd/bolide-demo").CombinedOutput()
+		if err != nil {
+			built.err = fmt.Errorf("build: %w: %s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
-	return dir
+	return built.dir
 }
 
 func needMachine(t *testing.T) {

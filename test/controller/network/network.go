@@ -34,6 +34,8 @@ type Event struct {
 type Wire interface {
 	// Run reports taps that appear and go, until ctx ends.
 	Run(ctx context.Context, report func(tap string, up bool)) error
+	// Bound is told of a port's tap when the port was bound to a host.
+	Bound(tap string)
 	// Prepare makes ready for the ports of a network with this gateway
 	// ("10.0.0.1/24", or none).
 	Prepare(networkID, gateway string) error

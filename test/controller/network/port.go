@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
-	"slices"
 	"strings"
 
 	"bolide/test/controller/store"
@@ -160,13 +159,11 @@ func (s *Service) report(tap string, up bool) {
 	}
 }
 
-// boundTo tells of a port that was just bound: to Nova that its information has
-// changed, and to an Instant wire to plug it.
+// boundTo tells Nova that the information of a port has changed, and the wire that
+// there is one to plug.
 func (s *Service) boundTo(p record) {
 	s.notify("network-changed", p)
-	if w, ok := s.o.Wire.(*Instant); ok {
-		w.plug(tapName(p.text("id")))
-	}
+	s.o.Wire.Bound(tapName(p.text("id")))
 }
 
 // newMAC is a random address with OpenStack's prefix.
@@ -228,16 +225,6 @@ func (s *Service) Attachments(instance string) ([]Attachment, error) {
 		out = append(out, Attachment{p.text("id"), p.text("network_id"), p.text("mac_address"), p.text("status"), fixedIPs(p)})
 	}
 	return out, err
-}
-
-// Networks returns the ids of the networks a project may use.
-func (s *Service) Networks(project string) ([]string, error) {
-	all, err := s.find(networks, nil)
-	var ids []string
-	for _, n := range slices.DeleteFunc(all, func(n record) bool { return n.text("tenant_id") != project && n["shared"] != true }) {
-		ids = append(ids, n.text("id"))
-	}
-	return ids, err
 }
 
 // Release deletes the ports of an instance that is on no host any more.

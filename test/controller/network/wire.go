@@ -20,7 +20,8 @@ var _ Wire = (*Instant)(nil)
 // NewInstant makes an Instant.
 func NewInstant() *Instant { return &Instant{bound: make(chan string, 1024)} }
 
-func (w *Instant) plug(tap string) { w.bound <- tap }
+// Bound implements Wire.
+func (w *Instant) Bound(tap string) { w.bound <- tap }
 
 // Prepare implements Wire.
 func (*Instant) Prepare(string, string) error { return nil }
@@ -42,6 +43,9 @@ func (w *Instant) Run(ctx context.Context, report func(string, bool)) error {
 type Bridges struct{}
 
 var _ Wire = Bridges{}
+
+// Bound implements Wire: the tap is for the host to make.
+func (Bridges) Bound(string) {}
 
 // bridgeName is what Neutron's agent and Nova call a network's bridge.
 func bridgeName(networkID string) string { return "brq" + networkID[:min(11, len(networkID))] }

@@ -79,15 +79,6 @@ func (n *node) run() error {
 	return err
 }
 
-func (n *node) pid() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.process == nil {
-		return 0
-	}
-	return n.process.Pid
-}
-
 // end stops the node, and kills it when it takes too long.
 func (n *node) end() error {
 	close(n.asked)

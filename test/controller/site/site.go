@@ -39,12 +39,12 @@ import (
 
 // Inside, these are the node's.
 const (
-	StatePath = "/var/lib/nova"             // with the instances below it
-	Socket    = "/run/bolide/status.sock"   // of `bolide status`
-	conf      = "/run/bolide/nova.conf"     // of the node
-	tempDir   = "/run/tmp"                  // also for sockets: short
-	guestDisk = "/run/guest.qcow2"          // the image that guests boot from
-	LibvirtOf = "/run/libvirt/libvirt-sock" // where virsh looks, too
+	StatePath   = "/var/lib/nova"             // with the instances below it
+	Socket      = "/run/bolide/status.sock"   // of `bolide status`
+	conf        = "/run/bolide/nova.conf"     // of the node
+	tempDir     = "/run/tmp"                  // also for sockets: short
+	guestDisk   = "/run/guest.qcow2"          // the image that guests boot from
+	libvirtSock = "/run/libvirt/libvirt-sock" // where virsh looks, too
 )
 
 // host is the name of the node.
@@ -175,7 +175,7 @@ func (s *Site) startLibvirt(context.Context) (err error) {
 		return err
 	}
 	sockets := filepath.Dir(u.Query().Get("socket"))
-	if err := unix.Mount(sockets, filepath.Dir(LibvirtOf), "", unix.MS_BIND, ""); err != nil {
+	if err := unix.Mount(sockets, filepath.Dir(libvirtSock), "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("bind %s: %w", sockets, err)
 	}
 	return nil
@@ -275,9 +275,6 @@ func (s *Site) waitNode(ctx context.Context) error {
 		return false, fmt.Errorf("it does not report; the end of its log:\n%s", s.node.logTail())
 	})
 }
-
-// NodePID is the process number of the node, 0 while it does not run.
-func (s *Site) NodePID() int { return s.node.pid() }
 
 // Log is the path of a log: of "bolide" or the "controller".
 func Log(name string) string { return enclave.CurrentDir().Log(name) }

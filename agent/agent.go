@@ -35,6 +35,7 @@ type Agent struct {
 	vendor  json.RawMessage // what every guest's metadata shows of the cloud's vendor
 
 	link       *rpc.Link
+	news       *announcer
 	conductor  *nova.Conductor     // bound to the node's own context; an operation binds it to its request's
 	peers      *nova.ComputeClient // the other hosts' services, bound likewise
 	hypervisor *hypervisor.Host
@@ -83,6 +84,10 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure AMQP: %w", err)
 	}
+	news, err := newAnnouncer(cfg, link, log.WithField("part", "notifications"))
+	if err != nil {
+		return nil, err
+	}
 	services, err := cloud.New(cloudOptions(cfg, log.WithField("part", "cloud")))
 	if err != nil {
 		return nil, err
@@ -92,6 +97,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 	a := &Agent{
 		cfg: cfg, log: log, profile: profile,
 		link:       link,
+		news:       news,
 		conductor:  nova.NewConductor(link, profile, cfg.Default.Host).With(rpc.AdminContext()),
 		peers:      nova.NewComputeClient(link),
 		hypervisor: hypervisor.New(hypervisorOptions(cfg, log.WithField("part", "libvirt"))),
@@ -144,6 +150,7 @@ func (a *Agent) Run(ctx context.Context, hooks Hooks) error {
 	g, links := errgroup.WithContext(links)
 	g.Go(func() error { return ignoreEnd(links, a.link.Run(links)) })
 	g.Go(func() error { return ignoreEnd(links, a.hypervisor.Run(links)) })
+	g.Go(func() error { return a.news.run(links) })
 	g.Go(func() error { return ignoreEnd(links, a.serveStatus(links)) })
 	g.Go(func() error {
 		defer closeLinks()
@@ -194,7 +201,11 @@ func (a *Agent) life(ctx, links context.Context) error {
 	if a.hooks.Stopping != nil {
 		a.hooks.Stopping()
 	}
-	return errors.Join(ignoreEnd(serving, err), a.drain(links, server))
+	err = errors.Join(ignoreEnd(serving, err), a.drain(links, server))
+	if unsent := a.news.close(links); unsent != nil {
+		a.log.WithError(unsent).Warn("some notifications were not sent")
+	}
+	return err
 }
 
 // mergeEnd returns a context that ends with either of the two.

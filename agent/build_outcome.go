@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"bolide/imagecache"
 	"bolide/imagecache/format"
@@ -15,8 +16,10 @@ import (
 func (b *build) settle(ctx context.Context, failure error) error {
 	if failure == nil {
 		b.resources.BuildSucceeded()
+		b.inform(ctx, newsCreate, phaseEnd, detail{ports: b.vifs, usage: map[string]any{"message": "Success"}})
 		return nil
 	}
+	b.informFailed(ctx, imageError(failure))
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
 	defer cancel()
 	if interrupted(failure) {
@@ -29,6 +32,16 @@ func (b *build) settle(ctx context.Context, failure error) error {
 		return b.reschedule(ctx, failure)
 	}
 	return b.abort(ctx, failure)
+}
+
+// informFailed tells that the build failed and, where there was something of a guest already, that it was removed.
+func (b *build) informFailed(ctx context.Context, failure error) {
+	var s *stepError
+	if errors.As(failure, &s) && !slices.Contains([]string{"claim", "prepare devices", "ports"}, s.Step) {
+		b.inform(ctx, newsShutdown, phaseStart, detail{})
+		b.inform(ctx, newsShutdown, phaseEnd, detail{})
+	}
+	b.inform(ctx, newsCreate, phaseError, detail{fault: failure})
 }
 
 // canRetry reports whether the scheduler may try another host.

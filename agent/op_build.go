@@ -87,6 +87,7 @@ func (t *task) build(ctx context.Context) error {
 		}
 		return err
 	}
+	t.inform(ctx, newsCreate, phaseStart, detail{usage: map[string]any{"image_name": b.image.Name}})
 	return b.settle(ctx, t.run(ctx, b.steps()))
 }
 

@@ -44,6 +44,7 @@ func (m *coldMove) confirm(ctx context.Context) error {
 		return nil
 	}
 	if err == nil {
+		m.inform(ctx, newsConfirmResize, phaseStart, detail{})
 		err = m.run(ctx, []step{
 			{name: "release ports", do: m.releaseSource},
 			{name: "remove disks set aside", do: m.dropAside},
@@ -51,6 +52,9 @@ func (m *coldMove) confirm(ctx context.Context) error {
 			{name: "release resources", do: m.releaseClaim},
 			{name: "record", do: m.recordConfirmed},
 		})
+	}
+	if err == nil {
+		m.inform(ctx, newsConfirmResize, phaseEnd, detail{ports: m.vifs})
 	}
 	if err != nil {
 		err = m.fail(ctx, err)

@@ -56,6 +56,7 @@ func (a *arrival) arrive(ctx context.Context) error {
 	})
 	if failure == nil {
 		a.tellScheduler(ctx)
+		a.inform(ctx, newsFinishResize, phaseEnd, detail{ports: a.vifs})
 		return nil
 	}
 	if a.old.Exists() {
@@ -92,6 +93,7 @@ func (a *arrival) takeOver(ctx context.Context) error {
 	if err := a.move(ctx, resizeFinishing); err != nil {
 		return err
 	}
+	a.inform(ctx, newsFinishResize, phaseStart, detail{ports: a.vifs})
 	a.resources.Track(a.inst, a.migration)
 	return nil
 }

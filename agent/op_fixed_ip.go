@@ -20,7 +20,7 @@ func opAddFixedIP(*Agent) operation {
 			if err := t.req.Arg("network_id", &r.NetworkID); err != nil {
 				return nil, err
 			}
-			return nil, t.changeAddresses(ctx, r, t.ports.AddFixedIP)
+			return nil, t.changeAddresses(ctx, newsAddAddress, r, t.ports.AddFixedIP)
 		},
 	}
 }
@@ -35,23 +35,28 @@ func opRemoveFixedIP(*Agent) operation {
 			if err := t.req.Arg("address", &r.Address); err != nil {
 				return nil, err
 			}
-			return nil, t.changeAddresses(ctx, r, t.ports.RemoveFixedIP)
+			return nil, t.changeAddresses(ctx, newsDropAddress, r, t.ports.RemoveFixedIP)
 		},
 	}
 }
 
 // changeAddresses makes the change in Neutron and writes what it left to the info cache.
-func (t *task) changeAddresses(ctx context.Context, r network.FixedIPRequest, change fixedIPChange) error {
+func (t *task) changeAddresses(ctx context.Context, n news, r network.FixedIPRequest, change fixedIPChange) error {
 	if err := t.load(ctx); err != nil {
 		return err
 	}
 	r.InstanceUUID, r.ProjectID, r.AvailabilityZone = t.inst.UUID(), t.inst.ProjectID(), t.inst.AvailabilityZone()
 	r.Current = t.cachedPorts()
+	t.inform(ctx, n, phaseStart, detail{})
 	vifs, err := change(ctx, t.id, r)
 	if err != nil {
 		return portError(err)
 	}
-	return t.cachePorts(ctx, vifs)
+	if err := t.cachePorts(ctx, vifs); err != nil {
+		return err
+	}
+	t.inform(ctx, n, phaseEnd, detail{ports: vifs})
+	return nil
 }
 
 // opInjectNetworkInfo reads the guest's ports anew: action injectNetworkInfo. libvirt guests have nothing to be told.

@@ -40,9 +40,14 @@ func opAttachInterface(*Agent) operation {
 			a := &attachment{spawn: s, want: network.Requested{
 				NetworkID: orEmpty(want.network), PortID: orEmpty(want.port), Address: orEmpty(want.address), Tag: orEmpty(want.tag),
 			}}
+			t.inform(ctx, newsAttachPort, phaseStart, detail{})
 			if err := t.run(ctx, a.steps()); err != nil {
+				if a.vif.ID != "" { // it had a port, and the host failed
+					t.inform(ctx, newsAttachPort, phaseError, detail{fault: err})
+				}
 				return nil, attachError(t.inst.UUID(), err)
 			}
+			t.inform(ctx, newsAttachPort, phaseEnd, detail{})
 			return a.vif, nil
 		},
 	}
@@ -159,6 +164,7 @@ func opDetachInterface(*Agent) operation {
 			if vif == nil {
 				return nil, nova.NewErrorText("PortNotFound", fmt.Sprintf("Port %s is not attached", port))
 			}
+			t.inform(ctx, newsDetachPort, phaseStart, detail{})
 			t.page.Note(func(r *journal.Record) { r.Leaving = []string{port} })
 			if err := t.detachVIF(ctx, *vif); err != nil {
 				return nil, nova.NewError("InterfaceDetachFailed", map[string]any{"instance_uuid": t.inst.UUID()}).Because(err)
@@ -166,7 +172,11 @@ func opDetachInterface(*Agent) operation {
 			if err := t.givePortBack(ctx, vifs, port); err != nil {
 				return nil, err
 			}
-			return nil, t.cond.SaveInstance(ctx, t.inst, nova.Expect{})
+			if err := t.cond.SaveInstance(ctx, t.inst, nova.Expect{}); err != nil {
+				return nil, err
+			}
+			t.inform(ctx, newsDetachPort, phaseEnd, detail{})
+			return nil, nil
 		},
 	}
 }

@@ -66,7 +66,7 @@ func (t *task) setPassword(ctx context.Context, password string) error {
 // opTriggerCrashDump sends the guest an NMI, on which its kernel dumps its memory: action trigger_crash_dump.
 func opTriggerCrashDump(*Agent) operation {
 	return operation{
-		method: "trigger_crash_dump", event: "compute_trigger_crash_dump",
+		method: "trigger_crash_dump", event: "compute_trigger_crash_dump", news: newsCrashDump,
 		queued: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			err := t.hypervisor.InjectNMI(ctx, t.inst.UUID())

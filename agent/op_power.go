@@ -11,7 +11,7 @@ import (
 // opStart starts a stopped guest: os-start, and unshelve of one that was not offloaded yet.
 func opStart(*Agent) operation {
 	return operation{
-		method: "start_instance", event: "compute_start_instance",
+		method: "start_instance", event: "compute_start_instance", news: newsPowerOn,
 		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			s, err := t.existing(ctx)
@@ -29,7 +29,7 @@ func opStart(*Agent) operation {
 // opStop stops a guest: os-stop. It is a call when the node or the conductor asks.
 func opStop(*Agent) operation {
 	return operation{
-		method: "stop_instance", event: "compute_stop_instance",
+		method: "stop_instance", event: "compute_stop_instance", news: newsPowerOff,
 		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			clean := true
@@ -55,7 +55,7 @@ func opStop(*Agent) operation {
 // opPause freezes a guest's CPUs: action pause.
 func opPause(*Agent) operation {
 	return operation{
-		method: "pause_instance", event: "compute_pause_instance",
+		method: "pause_instance", event: "compute_pause_instance", news: newsPause,
 		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			if err := t.hypervisor.Suspend(ctx, t.inst.UUID()); err != nil {
@@ -69,7 +69,7 @@ func opPause(*Agent) operation {
 // opUnpause lets a paused guest's CPUs go on: action unpause.
 func opUnpause(*Agent) operation {
 	return operation{
-		method: "unpause_instance", event: "compute_unpause_instance",
+		method: "unpause_instance", event: "compute_unpause_instance", news: newsUnpause,
 		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			if err := t.hypervisor.Resume(ctx, t.inst.UUID()); err != nil {
@@ -86,7 +86,7 @@ const oldStateKey = "old_vm_state"
 // opSuspend writes a guest's memory to disk and switches it off: action suspend.
 func opSuspend(*Agent) operation {
 	return operation{
-		method: "suspend_instance", event: "compute_suspend_instance",
+		method: "suspend_instance", event: "compute_suspend_instance", news: newsSuspend,
 		queued: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			if err := t.load(ctx); err != nil {
@@ -104,7 +104,7 @@ func opSuspend(*Agent) operation {
 // opResume brings a suspended guest back from its memory on disk: action resume.
 func opResume(*Agent) operation {
 	return operation{
-		method: "resume_instance", event: "compute_resume_instance",
+		method: "resume_instance", event: "compute_resume_instance", news: newsResume,
 		queued: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			s, err := t.existing(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"bolide/agent/notice"
 	"bolide/agent/resources"
 	"bolide/rpc/nova"
 )
@@ -49,6 +50,14 @@ func (t *task) prepareResize() (*resizeOffer, error) {
 
 // prepare holds what the guest will take and asks its host for it; or hands it back, to be moved elsewhere.
 func (p *resizeOffer) prepare(ctx context.Context) error {
+	flavor := map[string]any{"new_flavor": notice.Flavor(p.flavor)}
+	p.informExists(ctx)
+	p.inform(ctx, newsPrepResize, phaseStart, detail{fields: flavor})
+	defer func() { // whatever comes of it, as Nova's node tells it
+		p.inform(ctx, newsPrepResize, phaseEnd, detail{fields: flavor, usage: map[string]any{
+			"new_instance_type": p.flavor.Name(), "new_instance_type_id": p.flavor.ID(),
+		}})
+	}()
 	failure := p.run(ctx, []step{
 		{name: "read instance", do: p.read},
 		{name: "check", do: p.check},
@@ -168,9 +177,11 @@ func (p *resizeOffer) retry(ctx context.Context, failure error) error {
 	if err != nil {
 		p.log.WithError(err).Warn("the conductor does not take the guest back")
 		p.storeFault(ctx, err)
+		p.inform(ctx, newsResizeFailed, phaseError, detail{fault: err})
 		return fmt.Errorf("hand the move back: %w", err)
 	}
 	p.storeFault(ctx, failure)
+	p.inform(ctx, newsResizeFailed, phaseError, detail{fault: failure})
 	return nil
 }
 

@@ -49,6 +49,7 @@ func (r *reboot) run(ctx context.Context) error {
 	if err := r.move(ctx, r.pending, func(i *nova.Instance) { i.SetPowerState(power) }); err != nil {
 		return err
 	}
+	r.inform(ctx, newsReboot, phaseStart, detail{})
 	if err := r.move(ctx, r.started); err != nil {
 		return err
 	}
@@ -61,12 +62,17 @@ func (r *reboot) run(ctx context.Context) error {
 		}
 		r.log.WithError(failure).Warn("reboot failed; the guest still runs")
 		r.storeFault(ctx, failure)
+		r.inform(ctx, newsReboot, phaseError, detail{fault: failure})
 	}
-	return r.moveTo(ctx, rebooted, func(i *nova.Instance) {
+	err = r.moveTo(ctx, rebooted, func(i *nova.Instance) {
 		if i.VMState() != nova.VMRescued { // a rescued guest stays one
 			i.SetVMState(nova.VMActive)
 		}
 	})
+	if err == nil {
+		r.inform(ctx, newsReboot, phaseEnd, detail{})
+	}
+	return err
 }
 
 // restartGuest reboots the guest softly if asked and possible, else hard.

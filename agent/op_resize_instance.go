@@ -46,6 +46,7 @@ type sending struct {
 func (s *sending) send(ctx context.Context) error {
 	failure := s.run(ctx, s.steps())
 	if failure == nil {
+		s.inform(ctx, newsResize, phaseEnd, detail{ports: s.vifs})
 		return nil
 	}
 	s.returnAllocation(ctx)
@@ -82,6 +83,7 @@ func (s *sending) begin(ctx context.Context) error {
 	if err := s.move(ctx, resizeMigrating); err != nil {
 		return err
 	}
+	s.inform(ctx, newsResize, phaseStart, detail{ports: s.vifs})
 	r, err := s.request(ctx)
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ func opRevertResize(*Agent) operation {
 			if err != nil {
 				return nil, err
 			}
+			t.informExists(ctx)
 			return nil, m.failing(ctx, m.run(ctx, []step{
 				{name: "read instance", do: m.read},
 				{name: "release ports", do: m.releaseDestination},
@@ -154,6 +155,9 @@ func opFinishRevertResize(*Agent) operation {
 // comeBack makes the guest what it was before the move.
 func (m *coldMove) comeBack(ctx context.Context) error {
 	err := m.failing(ctx, m.run(ctx, m.comeBackSteps()))
+	if err == nil {
+		m.inform(ctx, newsRevertResize, phaseEnd, detail{})
+	}
 	if stash := m.dropStash(ctx); stash != nil && err == nil {
 		return stash
 	}
@@ -165,6 +169,7 @@ func (m *coldMove) comeBackSteps() []step {
 		{name: "read instance", do: func(ctx context.Context) error {
 			err := m.read(ctx)
 			m.powerOff = m.goesOff()
+			m.inform(ctx, newsRevertResize, phaseStart, detail{})
 			return err
 		}},
 		{name: "take back record", do: m.takeRecordBack},

@@ -60,11 +60,14 @@ func (c *capture) shelve(ctx context.Context, o powerOffOptions) error {
 	if power == nova.PowerPaused {
 		o.Clean = false // it could not answer the power button
 	}
+	c.informExists(ctx)
+	c.inform(ctx, newsShelve, phaseStart, detail{})
 	steps := []step{{name: "power off", do: func(ctx context.Context) error { return c.powerOff(ctx, o) }}}
 	steps = append(steps, c.steps()...)
 	steps = append(steps, step{name: "record", do: c.recordShelved})
 	failure := c.run(ctx, steps)
 	if failure == nil {
+		c.inform(ctx, newsShelve, phaseEnd, detail{})
 		return nil
 	}
 	undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
@@ -144,7 +147,12 @@ type offloading struct {
 // delete it is not undone but asked for again.
 func (t *task) offload(ctx context.Context, how powerOffOptions) error {
 	o := &offloading{task: t, how: how}
-	return t.run(ctx, o.steps())
+	t.inform(ctx, newsShelveOffload, phaseStart, detail{})
+	if err := t.run(ctx, o.steps()); err != nil {
+		return err
+	}
+	t.inform(ctx, newsShelveOffload, phaseEnd, detail{})
+	return nil
 }
 
 // steps of an offload. The allocation is given back before the record says that the guest is gone, so that who waits

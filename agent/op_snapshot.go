@@ -45,10 +45,16 @@ func (c *capture) take(ctx context.Context, done change) error {
 	if err := c.cond.SaveInstance(ctx, c.inst, nova.Expect{}); err != nil {
 		return err
 	}
+	told := detail{fields: map[string]any{"snapshot_image_id": c.imageID}}
+	c.inform(ctx, newsSnapshot, phaseStart, told)
 	if err := c.run(ctx, c.steps()); err != nil {
 		return err
 	}
-	return c.move(ctx, done)
+	if err := c.move(ctx, done); err != nil {
+		return err
+	}
+	c.inform(ctx, newsSnapshot, phaseEnd, told)
+	return nil
 }
 
 // settle removes the image of a snapshot that did not succeed. That the instance is deleted or not on the hypervisor,

@@ -11,6 +11,8 @@ func opSoftDelete(*Agent) operation {
 		method: "soft_delete_instance", event: "compute_soft_delete_instance",
 		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
+			t.inform(ctx, newsSoftDelete, phaseStart, detail{})
+			defer func() { t.inform(ctx, newsSoftDelete, phaseEnd, detail{}) }() // also when it failed, as Nova's node tells it
 			if err := t.stopGuest(ctx); err != nil {
 				return nil, err
 			}
@@ -22,7 +24,7 @@ func opSoftDelete(*Agent) operation {
 // opRestore starts such a guest again: action restore.
 func opRestore(*Agent) operation {
 	return operation{
-		method: "restore_instance", event: "compute_restore_instance",
+		method: "restore_instance", event: "compute_restore_instance", news: newsRestore,
 		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			s, err := t.existing(ctx)

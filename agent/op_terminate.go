@@ -36,7 +36,7 @@ func (t *task) terminate(ctx context.Context) error {
 		}
 	}
 	d := &deletion{task: t, bdms: bdms}
-	err = t.run(ctx, d.steps())
+	err = d.carryOut(ctx)
 	switch {
 	case nova.Is(err, "InstanceNotFound"):
 		t.log.Info("instance disappeared during its delete")
@@ -55,6 +55,17 @@ type deletion struct {
 	vifs      network.Info
 	kept      []network.Requested // ports that are their user's, where the info cache may not know it
 	uncleaned error               // why files were left behind
+}
+
+// carryOut deletes, and tells whom it concerns.
+func (d *deletion) carryOut(ctx context.Context) error {
+	d.inform(ctx, newsDelete, phaseStart, detail{})
+	d.inform(ctx, newsShutdown, phaseStart, detail{})
+	if err := d.run(ctx, d.steps()); err != nil {
+		return err
+	}
+	d.inform(ctx, newsDelete, phaseEnd, detail{})
+	return nil
 }
 
 // steps of a delete. None is undone: a delete that fails goes on where it stopped when it is asked for again.
@@ -99,6 +110,7 @@ func (d *deletion) deallocate(ctx context.Context) error {
 }
 
 func (d *deletion) record(ctx context.Context) error {
+	d.inform(ctx, newsShutdown, phaseEnd, detail{})
 	return d.move(ctx, deleteDone, func(i *nova.Instance) {
 		d.noteCleaning(d.uncleaned)
 		i.SetPowerState(nova.PowerNoState)

@@ -21,6 +21,7 @@ func opUnshelve(*Agent) operation {
 			if err != nil {
 				return nil, err
 			}
+			t.inform(ctx, newsUnshelve, phaseStart, detail{})
 			if err := t.run(ctx, u.steps()); err != nil {
 				u.takeBack(ctx)
 				return nil, err
@@ -28,6 +29,7 @@ func opUnshelve(*Agent) operation {
 			if u.image.ID != "" {
 				t.removeImage(ctx, u.image.ID)
 			}
+			t.inform(ctx, newsUnshelve, phaseEnd, detail{})
 			return nil, nil
 		},
 	}

@@ -22,6 +22,7 @@ const recordLimit = 90 * time.Second
 type operation struct {
 	method string // as Nova's clients name it
 	event  string // the instance action event it opens and closes; "": none
+	news   news   // what its start and end are told as; none: nothing, or the operation tells more by itself
 
 	queued        bool  // waits for its turn in the instance's queue; else runs at once
 	interruptible bool  // a delete cancels it
@@ -78,6 +79,9 @@ func (t *task) perform(ctx context.Context) (result any, err error) {
 	result, err = t.recorded(ctx)
 	if !parked(err) {
 		t.page.End()
+		if err != nil {
+			t.informFailure(err)
+		}
 	}
 	t.entry.End(err)
 	t.metrics.RPC(status.RPCIn, t.op.method, time.Since(t.began), err)
@@ -92,9 +96,13 @@ func (t *task) recorded(ctx context.Context) (any, error) {
 		}
 		return nil, err
 	}
+	t.inform(ctx, t.op.news, phaseStart, detail{})
 	result, err := t.guarded(ctx)
 	if err = t.park(ctx, err); parked(err) {
 		return nil, err
+	}
+	if err == nil {
+		t.inform(ctx, t.op.news, phaseEnd, detail{})
 	}
 	var told error
 	if err != nil {

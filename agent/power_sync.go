@@ -210,7 +210,11 @@ func (t *task) recordStopped(ctx context.Context) error {
 	if err := t.openEvent(ctx); err != nil {
 		return err
 	}
+	t.inform(ctx, newsPowerOff, phaseStart, detail{})
 	err := t.moveTo(ctx, stopped)
+	if err == nil {
+		t.inform(ctx, newsPowerOff, phaseEnd, detail{})
+	}
 	t.closeEvent(ctx, err)
 	return err
 }
@@ -220,7 +224,7 @@ func (a *Agent) ownTask(name, uuid string, rc rpc.Context) *task {
 	inst := nova.As[nova.Instance](a.profile.New("Instance"))
 	inst.Set("uuid", uuid)
 	inst.ClearChanges()
-	t := &task{Agent: a, cfg: a.live(), op: operation{method: name}, req: &rpc.Request{Context: rc}, rc: rc, cond: a.conductor.With(rc), id: identity(rc), inst: inst, began: time.Now()}
+	t := &task{Agent: a, cfg: a.live(), op: operation{method: name}, req: &rpc.Request{Context: rc}, rc: rc, cond: a.conductor.With(rc), id: identity(rc), inst: inst, began: time.Now(), told: newToldParts()}
 	t.log = a.log.WithField("op", name).WithField("request_id", rc.RequestID()).WithField("instance", uuid)
 	return t
 }

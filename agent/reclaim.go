@@ -38,7 +38,7 @@ func (a *Agent) reclaimDeleted(ctx context.Context) error {
 				return fmt.Errorf("read block devices: %w", err)
 			}
 			d := &deletion{task: t, bdms: bdms}
-			return t.run(ctx, d.steps())
+			return d.carryOut(ctx)
 		}))
 	}
 	return errors.Join(errs...)

@@ -29,13 +29,14 @@ type task struct {
 	entry *status.Entry
 	page  *journal.Entry // of the journal; nil where nothing is to be remembered
 	began time.Time
+	told  *toldParts // read for notifications alone
 
 	reopened bool // takes up an operation that was cut short: its action event is open
 }
 
 // newTask binds the operation to a request. A request without a well-formed instance is refused.
 func (a *Agent) newTask(op operation, r *rpc.Request) (*task, error) {
-	t := &task{Agent: a, cfg: a.live(), op: op, req: r, rc: r.Context, cond: a.conductor.With(r.Context), id: identity(r.Context), began: time.Now()}
+	t := &task{Agent: a, cfg: a.live(), op: op, req: r, rc: r.Context, cond: a.conductor.With(r.Context), id: identity(r.Context), began: time.Now(), told: newToldParts()}
 	t.log = a.log.WithFields(logrus.Fields{"op": op.method, "request_id": r.Context.RequestID()})
 	if raw, ok := r.Args["instance"]; ok {
 		o, err := nova.Decode(raw)

@@ -36,6 +36,9 @@ func (a *Agent) periodic(ctx context.Context) error {
 	if d.InstanceBuildTimeout > 0 {
 		tasks = append(tasks, periodic.Task{Name: "_check_instance_build_time", Interval: time.Minute, Limit: time.Minute, Do: a.endHungBuilds})
 	}
+	if d.InstanceUsageAudit && a.news.enabled() {
+		tasks = append(tasks, periodic.Task{Name: "_instance_usage_audit", Interval: time.Minute, Limit: 30 * time.Minute, Do: a.instanceUsageAudit})
+	}
 	if a.cfg.Scheduler.TrackInstanceChanges {
 		tasks = append(tasks, periodic.Task{Name: "_sync_scheduler_instance_info", Interval: spacing(d.SchedulerInstanceSyncInterval),
 			Limit: time.Minute, Do: a.syncSchedulers})

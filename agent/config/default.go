@@ -126,7 +126,7 @@ type Capacity struct {
 // Usage is the options about telling others what ran.
 type Usage struct {
 	// InstanceUsageAudit sends compute.instance.exists. Default false.
-	InstanceUsageAudit bool `ini:"instance_usage_audit" default:"false" unused:"usage audits"`
+	InstanceUsageAudit bool `ini:"instance_usage_audit" default:"false"`
 	// InstanceUsageAuditPeriod is hour, day, month or year, "@offset". Default month.
 	InstanceUsageAuditPeriod string `ini:"instance_usage_audit_period" default:"month"`
 	// VolumeUsagePollInterval paces volume usage; 0 = off. Unit s, default 0.

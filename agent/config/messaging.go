@@ -97,25 +97,25 @@ type TLS struct {
 // Notifier is [oslo_messaging_notifications].
 type Notifier struct {
 	// Driver sends notifications: messagingv2, noop … Default: none.
-	Driver []string `ini:"driver" kind:"multi" old:"DEFAULT.notification_driver" unused:"notifications"`
+	Driver []string `ini:"driver" kind:"multi" old:"DEFAULT.notification_driver"`
 	// TransportURL is their broker. Default: RPC's.
-	TransportURL string `ini:"transport_url" secret:"url" old:"DEFAULT.notification_transport_url" unused:"notifications"`
+	TransportURL string `ini:"transport_url" secret:"url" old:"DEFAULT.notification_transport_url"`
 	// Topics are their queues. Default notifications.
-	Topics []string `ini:"topics" default:"notifications" old:"rpc_notifier2.topics,DEFAULT.notification_topics" unused:"notifications"`
+	Topics []string `ini:"topics" default:"notifications" old:"rpc_notifier2.topics,DEFAULT.notification_topics"`
 	// Retry bounds sending one; -1 = for ever. Default -1.
-	Retry int `ini:"retry" default:"-1" unused:"notifications"`
+	Retry int `ini:"retry" default:"-1"`
 }
 
 // Notifications is [notifications].
 type Notifications struct {
 	// NotifyOnStateChange sends compute.instance.update. Default: unset.
-	NotifyOnStateChange string `ini:"notify_on_state_change" choices:"vm_state,vm_and_task_state" old:"DEFAULT.notify_on_state_change" unused:"notifications"`
+	NotifyOnStateChange string `ini:"notify_on_state_change" choices:"vm_state,vm_and_task_state" old:"DEFAULT.notify_on_state_change"`
 	// NotificationFormat is which kind is sent. Default unversioned.
-	NotificationFormat string `ini:"notification_format" default:"unversioned" choices:"both,versioned,unversioned" old:"DEFAULT.notification_format" unused:"notifications"`
+	NotificationFormat string `ini:"notification_format" default:"unversioned" choices:"both,versioned,unversioned" old:"DEFAULT.notification_format"`
 	// VersionedNotificationsTopics are their queues. Default versioned_notifications.
-	VersionedNotificationsTopics []string `ini:"versioned_notifications_topics" default:"versioned_notifications" unused:"notifications"`
+	VersionedNotificationsTopics []string `ini:"versioned_notifications_topics" default:"versioned_notifications"`
 	// DefaultLevel is their priority. Default INFO.
-	DefaultLevel string `ini:"default_level" default:"INFO" choices:"DEBUG,INFO,WARN,ERROR,CRITICAL" old:"DEFAULT.default_notification_level" unused:"notifications"`
+	DefaultLevel string `ini:"default_level" default:"INFO" choices:"DEBUG,INFO,WARN,ERROR,CRITICAL" old:"DEFAULT.default_notification_level"`
 	// BDMsInNotifications adds block devices. Default false.
-	BDMsInNotifications bool `ini:"bdms_in_notifications" default:"false" unused:"notifications"`
+	BDMsInNotifications bool `ini:"bdms_in_notifications" default:"false"`
 }

@@ -13,7 +13,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build check lint race test test-openstack demo shell down bench fuzz deps clean FORCE
+.PHONY: help build check lint race test test-openstack demo demo-openstack shell down bench fuzz deps clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ lint: $(LINT) | deps-build
 	$(LINT) run ./...
 	$(GO) mod tidy -diff
 
-race: | deps-test
+race: | deps-test deps-demo
 	$(GO) test -race -short ./...
 
 $(LINT):
@@ -46,7 +46,7 @@ $(LINT):
 
 # -- tests ---------------------------------------------------------------------
 
-test: | deps-test ## every test that needs no OpenStack; starts its own RabbitMQ, libvirtd and networks
+test: | deps-test deps-demo ## every test that needs no OpenStack; starts its own RabbitMQ, libvirtd and networks
 	$(GO) test ./...
 
 test-openstack: build/bolide $(CLOUD) | deps-openstack ## drive Bolide through the API of a real OpenStack (OPS="build delete", NODE=nova)
@@ -61,21 +61,28 @@ fuzz: | deps-build ## run every fuzz target for a while (FUZZTIME=20s each)
 
 # -- trying it out -------------------------------------------------------------
 
-demo: build/bolide $(CLOUD) | deps-openstack ## bring up an OpenStack, boot a guest on Bolide, show what it says
+demo: build/bolide build/bolide-demo | deps-demo ## a guest's life on a small cloud of its own (KEEP=1 leaves it running)
+	build/bolide-demo $(if $(KEEP),--keep)
+
+build/bolide-demo: FORCE | deps-build
+	$(GO) build -trimpath -o $@ ./cmd/bolide-demo
+
+demo-openstack: build/bolide $(CLOUD) | deps-openstack ## the same on a real OpenStack: bring it up, boot a guest, show what it says
 	$(CLOUD) --node $(NODE) demo
 
 shell: build/bolide $(CLOUD) | deps-openstack ## a shell inside that OpenStack
 	$(CLOUD) --node $(NODE) shell
 
-down: $(CLOUD) ## take that OpenStack down
+down: $(CLOUD) build/bolide-demo ## take the clouds down that the above left running
 	$(CLOUD) down
+	build/bolide-demo down
 
 bench: build/bolide $(CLOUD) | deps-openstack deps-peer ## measure Bolide and Nova's own node on this machine
 	$(CLOUD) bench --json build/bench.json
 
 # -- what the above need ---------------------------------------------------------
 
-deps: deps-build deps-test deps-openstack ## install the Debian packages that everything above needs
+deps: deps-build deps-test deps-demo deps-openstack ## install the Debian packages that everything above needs
 
 deps-%:
 	@.ci/deps $*

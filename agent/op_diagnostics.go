@@ -96,7 +96,7 @@ func (d *diagnosis) plain() map[string]any {
 		out[fmt.Sprintf("cpu%d_time", v.Number)] = v.Time.Nanoseconds()
 	}
 	for _, k := range d.Disks {
-		if d.disks[k.Target] && !k.BackingIndexed {
+		if d.disks[k.Target] {
 			out[k.Target+"_read_req"], out[k.Target+"_read"] = k.ReadRequests, k.ReadBytes
 			out[k.Target+"_write_req"], out[k.Target+"_write"] = k.WriteRequests, k.WriteBytes
 			out[k.Target+"_errors"] = -1 // QEMU counts none, and Nova's node passes that on
@@ -127,7 +127,7 @@ func (d *diagnosis) object(t *task) *nova.Object {
 		cpus = append(cpus, part(p, "CpuDiagnostics", map[string]any{"id": v.Number, "time": v.Time.Nanoseconds(), "utilisation": nil}))
 	}
 	for _, k := range d.Disks {
-		if d.disks[k.Target] && !k.BackingIndexed {
+		if d.disks[k.Target] {
 			disks = append(disks, part(p, "DiskDiagnostics", map[string]any{
 				"read_bytes": k.ReadBytes, "read_requests": k.ReadRequests,
 				"write_bytes": k.WriteBytes, "write_requests": k.WriteRequests, "errors_count": -1,

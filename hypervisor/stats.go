@@ -44,21 +44,20 @@ type MemoryStats struct {
 
 // DiskStats counts since the guest's start.
 type DiskStats struct {
-	Target         string // as in "vda"
-	Path           string
-	ReadRequests   uint64
-	ReadBytes      uint64
-	WriteRequests  uint64
-	WriteBytes     uint64
-	FlushRequests  uint64
-	Errors         uint64
-	Capacity       uint64 // bytes
-	Allocation     uint64 // bytes
-	Physical       uint64 // bytes
-	ReadTime       time.Duration
-	WriteTime      time.Duration
-	FlushTime      time.Duration
-	BackingIndexed bool // an image of a backing chain, not the disk itself
+	Target        string // as in "vda"
+	Path          string
+	ReadRequests  uint64
+	ReadBytes     uint64
+	WriteRequests uint64
+	WriteBytes    uint64
+	FlushRequests uint64
+	Errors        uint64
+	Capacity      uint64 // bytes
+	Allocation    uint64 // bytes
+	Physical      uint64 // bytes
+	ReadTime      time.Duration
+	WriteTime     time.Duration
+	FlushTime     time.Duration
 }
 
 // NICStats counts since the interface was made, as the guest sees directions.
@@ -138,7 +137,6 @@ func statsOf(l libvirt.DomainStats) Stats {
 			WriteRequests: b.WrReqs, WriteBytes: b.WrBytes, WriteTime: time.Duration(b.WrTimes),
 			FlushRequests: b.FlReqs, FlushTime: time.Duration(b.FlTimes),
 			Errors: b.Errors, Capacity: b.Capacity, Allocation: b.Allocation, Physical: b.Physical,
-			BackingIndexed: b.BackingIndexSet,
 		})
 	}
 	for _, n := range l.Net {

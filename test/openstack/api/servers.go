@@ -61,6 +61,7 @@ type Server struct {
 	Hypervisor string `json:"OS-EXT-SRV-ATTR:hypervisor_hostname"`
 	Task       string `json:"OS-EXT-STS:task_state"`
 	Power      int    `json:"OS-EXT-STS:power_state"`
+	Flavor     struct{ RAM, VCPUs, Disk int }
 	Addresses  map[string][]struct{ Addr string }
 	Fault      struct{ Message string }
 }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -159,43 +158,6 @@ func (s *Session) diagnostics(ctx context.Context) error {
 	}
 	if d.State != "running" || len(d.NICs) != 1 || len(d.Disks) == 0 || len(d.CPUs) != 1 {
 		return fmt.Errorf("diagnostics: %+v", d)
-	}
-	return nil
-}
-
-// actionsRecorded: what was done to the guest is to be read in Nova's API.
-func (s *Session) actionsRecorded(ctx context.Context) error {
-	id, err := s.guest(ctx)
-	if err != nil {
-		return err
-	}
-	var list struct {
-		Actions []struct {
-			Action  string
-			Request string `json:"request_id"`
-		} `json:"instanceActions"`
-	}
-	if err := s.Get(ctx, api.ServerURL(id)+"/os-instance-actions", &list); err != nil {
-		return err
-	}
-	for _, a := range list.Actions {
-		if a.Action == "create" {
-			return s.eventSucceeded(ctx, id, a.Request, "compute__do_build_and_run_instance")
-		}
-	}
-	return fmt.Errorf("no create among %d actions", len(list.Actions))
-}
-
-func (s *Session) eventSucceeded(ctx context.Context, id, request, name string) error {
-	type event struct{ Event, Result string }
-	var detail struct {
-		Action struct{ Events []event } `json:"instanceAction"`
-	}
-	if err := s.Get(ctx, api.ServerURL(id)+"/os-instance-actions/"+request, &detail); err != nil {
-		return err
-	}
-	if !slices.Contains(detail.Action.Events, event{name, "Success"}) {
-		return fmt.Errorf("no success of %s in %+v", name, detail.Action.Events)
 	}
 	return nil
 }

@@ -62,7 +62,10 @@ func (s *Session) unrescue(ctx context.Context) error {
 }
 
 func (s *Session) rebuild(ctx context.Context) error {
-	if err := s.change(ctx, "rebuild", map[string]any{"imageRef": s.Image}, api.Active()); err != nil {
+	err := s.starts(ctx, func() error {
+		return s.change(ctx, "rebuild", map[string]any{"imageRef": s.Image}, api.Active())
+	})
+	if err != nil {
 		return err
 	}
 	return s.Sees(ctx, s.server, `guest: ready`)

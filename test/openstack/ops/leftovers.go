@@ -28,6 +28,9 @@ func virsh(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
+// tap is the name of a port's device on the host.
+func tap(port string) string { return "tap" + port[:11] }
+
 // portsOf returns the IDs of a guest's ports.
 func (s *Session) portsOf(ctx context.Context, id string) ([]string, error) {
 	var found struct{ Ports []struct{ ID string } }
@@ -61,9 +64,8 @@ func (s *Session) leavesNothing(ctx context.Context, id string, ports []string) 
 		},
 		func(context.Context) error {
 			for _, p := range ports {
-				tap := "/sys/class/net/tap" + p[:11]
-				if _, err := os.Lstat(tap); !errors.Is(err, fs.ErrNotExist) {
-					return fmt.Errorf("tap is left: %s", tap)
+				if _, err := os.Lstat("/sys/class/net/" + tap(p)); !errors.Is(err, fs.ErrNotExist) {
+					return fmt.Errorf("tap is left: %s", tap(p))
 				}
 			}
 			return nil

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"bolide/test/openstack/api"
@@ -30,7 +31,14 @@ func (s *Session) resizeBackAndRevert(ctx context.Context) error {
 		if err := s.change(ctx, "resize", map[string]any{"flavorRef": flavor}, resized()); err != nil {
 			return err
 		}
-		return s.change(ctx, "revertResize", nil, api.Active())
+		if err := s.change(ctx, "revertResize", nil, api.Active()); err != nil {
+			return err
+		}
+		v, err := s.Show(ctx, s.server)
+		if err == nil && v.Flavor.RAM == 320 {
+			err = fmt.Errorf("the guest still has the flavor of the resize: %+v", v.Flavor)
+		}
+		return err
 	})
 }
 

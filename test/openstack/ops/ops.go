@@ -180,6 +180,9 @@ func (s *Session) change(ctx context.Context, action string, arg any, want api.S
 	if err := s.Act(ctx, id, action, arg, nil); err != nil {
 		return err
 	}
-	_, err = s.Wait(ctx, id, want)
-	return err
+	if _, err = s.Wait(ctx, id, want); err != nil {
+		return err
+	}
+	// The state may be the one from before, which a refused operation restores.
+	return s.lastActionSucceeded(ctx, id)
 }

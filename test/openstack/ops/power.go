@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"bolide/test/openstack/api"
 )
@@ -28,11 +29,15 @@ func (s *Session) rebootSoft(ctx context.Context) error {
 	if err := s.listening(ctx); err != nil {
 		return err
 	}
-	return s.change(ctx, "reboot", map[string]any{"type": "SOFT"}, api.Active())
+	return s.starts(ctx, func() error {
+		return s.change(ctx, "reboot", map[string]any{"type": "SOFT"}, api.Active())
+	})
 }
 
 func (s *Session) rebootHard(ctx context.Context) error {
-	return s.change(ctx, "reboot", map[string]any{"type": "HARD"}, api.Active())
+	return s.starts(ctx, func() error {
+		return s.change(ctx, "reboot", map[string]any{"type": "HARD"}, api.Active())
+	})
 }
 
 func (s *Session) stop(ctx context.Context) error {
@@ -63,4 +68,24 @@ func (s *Session) lockUnlock(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// starts makes sure that an operation starts the guest's domain anew.
+func (s *Session) starts(ctx context.Context, operation func() error) error {
+	id, err := s.guest(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := virsh(ctx, "domid", id)
+	if err != nil {
+		return err
+	}
+	if err := operation(); err != nil {
+		return err
+	}
+	after, err := virsh(ctx, "domid", id)
+	if err == nil && after == before {
+		err = fmt.Errorf("the domain was not started anew: its number is still %s", strings.TrimSpace(after))
+	}
+	return err
 }

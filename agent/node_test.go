@@ -249,3 +249,18 @@ func (n *node) power(t *testing.T, uuid string) nova.PowerState {
 	}
 	return power
 }
+
+// measure makes the node's resources known, so that they can be claimed.
+func (n *node) measure(t *testing.T) {
+	t.Helper()
+	record, service := n.profile.New("ComputeNode"), n.profile.New("Service")
+	for field, value := range map[string]any{"id": 1, "uuid": "55555555-5555-5555-5555-555555555555", "host": "here", "hypervisor_hostname": "here"} {
+		record.Set(field, value)
+	}
+	service.Set("disabled", false)
+	n.conductor.answers["ComputeNode.get_by_host_and_nodename"] = record
+	n.conductor.answers["Service.get_by_compute_host"] = service
+	if err := n.resources.Update(within(t, patience), n.Agent.conductor); err != nil {
+		t.Fatal(err)
+	}
+}

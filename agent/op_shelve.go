@@ -17,8 +17,12 @@ const (
 	shelvedHostKey  = "shelved_host"
 )
 
-// shelvedAtFormat is how Nova writes the time of shelving, in UTC; Go reads it without the fraction too.
-const shelvedAtFormat = "2006-01-02T15:04:05.000000"
+// The time of shelving as Nova writes it, in UTC, and as it is read, with a fraction or without: Nova leaves out one of
+// zero.
+const (
+	shelvedAtFormat = "2006-01-02T15:04:05.000000"
+	shelvedAtRead   = "2006-01-02T15:04:05"
+)
 
 // opShelve switches a guest off and keeps its root disk as an image: action shelve. With a shelved_offload_time of 0
 // it is taken off the host at once.
@@ -232,7 +236,7 @@ func (a *Agent) offloadShelved(ctx context.Context) error {
 	}
 	var errs []error
 	for _, i := range instances {
-		at, err := time.Parse(shelvedAtFormat, i.SystemMetadata()[shelvedAtKey])
+		at, err := time.Parse(shelvedAtRead, i.SystemMetadata()[shelvedAtKey])
 		if err != nil {
 			errs = append(errs, fmt.Errorf("instance %s: when it was shelved: %w", i.UUID(), err))
 			continue

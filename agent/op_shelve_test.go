@@ -270,6 +270,9 @@ func TestUnshelveThatFails(t *testing.T) {
 			if i.Host() != "" || i.Node() != "" || i.ImageRef() != firstImage || i.TaskState() != nova.NoTask || i.VMState() != nova.VMShelvedOffloaded || i.KeyData() != "ssh-rsa mine" {
 				t.Errorf("record: host %q image %q task %q vm %q key %q", i.Host(), i.ImageRef(), i.TaskState(), i.VMState(), i.KeyData())
 			}
+			if i.SystemMetadata()[shelvedImageKey] != shelf.ID() {
+				t.Errorf("notes of the shelving: %v", i.SystemMetadata())
+			}
 			if r, err := n.glance.Get(shelf.ID()); err != nil || r.Status() != "active" {
 				t.Errorf("image of the shelf: %v, %v", r, err)
 			}

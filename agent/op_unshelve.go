@@ -38,12 +38,13 @@ func opUnshelve(*Agent) operation {
 // unshelving is what the steps of an unshelve share.
 type unshelving struct {
 	*spawn
-	spec nova.RequestSpec
-
-	imageRef string // that the instance was first built from
-	keyData  any    // of the instance, which a guest that exists is not given again
-	diskFits any    // auto_disk_config, likewise
+	spec   nova.RequestSpec
+	before *nova.Object // the record as it was, offloaded
 }
+
+// hiddenFields of the record are changed while the guest is made, and say afterwards what they said before: it looks
+// like one built from the shelf's image, and a guest that exists is not given its key again.
+var hiddenFields = []string{"image_ref", "key_data", "auto_disk_config"}
 
 // unshelving reads the request. The availability zone is the one that the conductor chose with the host: the record
 // has none meanwhile.
@@ -54,7 +55,7 @@ func (t *task) unshelving(ctx context.Context) (*unshelving, error) {
 		return nil, err
 	}
 	t.inst.Set("availability_zone", zone)
-	u := &unshelving{spawn: s, imageRef: t.inst.ImageRef(), keyData: t.inst.Raw("key_data"), diskFits: t.inst.Raw("auto_disk_config")}
+	u := &unshelving{spawn: s, before: t.inst.Object.Clone()}
 	if err := u.readImage("image"); err != nil {
 		return nil, err
 	}
@@ -80,10 +81,13 @@ func (u *unshelving) steps() []step {
 	return append(steps, step{name: "activate", do: u.activate})
 }
 
-// claimResources claims the host for an instance that meanwhile looks like one built from the shelf's image.
+// claimResources claims the host and plans the guest's disks.
 func (u *unshelving) claimResources(ctx context.Context) error {
 	u.page.Note(func(r *journal.Record) {
-		r.Fields = map[string]any{"image_ref": u.imageRef, "key_data": u.keyData, "auto_disk_config": u.diskFits}
+		r.Fields = map[string]any{}
+		for _, f := range hiddenFields {
+			r.Fields[f] = u.before.Raw(f)
+		}
 	})
 	if u.image.ID != "" {
 		u.inst.Set("image_ref", u.image.ID)
@@ -123,7 +127,7 @@ func (u *unshelving) bindPorts(ctx context.Context) error {
 // activate tells the control plane that the guest runs again.
 func (u *unshelving) activate(ctx context.Context) error {
 	err := u.moveTo(ctx, unshelved, func(i *nova.Instance) {
-		u.restoreRecord()
+		u.restore(hiddenFields...)
 		i.SetLaunchedAt(time.Now())
 		forgetShelf(i)
 	})
@@ -134,11 +138,11 @@ func (u *unshelving) activate(ctx context.Context) error {
 	return nil
 }
 
-// restoreRecord gives the instance back what was hidden from the making of its guest.
-func (u *unshelving) restoreRecord() {
-	u.inst.Set("image_ref", u.imageRef)
-	u.inst.Set("key_data", u.keyData)
-	u.inst.Set("auto_disk_config", u.diskFits)
+// restore gives the record's fields back what they said before.
+func (u *unshelving) restore(fields ...string) {
+	for _, f := range fields {
+		u.inst.Set(f, u.before.Raw(f))
+	}
 }
 
 // takeBack leaves an instance whose unshelving failed as it was before, offloaded; the operation's own write of the
@@ -149,6 +153,7 @@ func (u *unshelving) takeBack(ctx context.Context) {
 	if err := u.resources.DeleteAllocation(ctx, u.id, u.inst.UUID()); err != nil {
 		u.log.WithError(err).Warn("allocation of an instance that was not unshelved is left")
 	}
-	u.restoreRecord()
+	u.restore(hiddenFields...)
+	u.restore("vm_state", "power_state", "launched_at", "system_metadata")
 	leaveHost(u.inst)
 }

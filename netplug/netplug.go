@@ -55,7 +55,7 @@ var _ Plugger = (*Net)(nil)
 // New returns a Net for the network namespace of the calling thread.
 func New(o Options) *Net {
 	log := o.logger()
-	return newNet(log, kernel{}, &database{options: o.OVS, log: log}, o.OVS)
+	return newNet(log, kernel{}, &database{options: o.OVS, letGo: letGo, log: log}, o.OVS)
 }
 
 func newNet(log *logrus.Entry, links links, vswitch vswitch, o OVSOptions) *Net {

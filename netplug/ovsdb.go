@@ -18,6 +18,8 @@ const (
 	// rounds bounds how often a change is compared and made anew because
 	// another program changed the same rows.
 	rounds = 10
+	// letGo is long enough for an ovs-vswitchd that runs.
+	letGo = 5 * time.Second
 	// redial is the pause before a lost or refused connection is tried again,
 	// on average; it lets an ovsdb-server restart.
 	redial = 200 * time.Millisecond
@@ -30,11 +32,12 @@ const (
 // nothing has to be watched between calls, and a server that restarts is met
 // like one that has just started.
 //
-// It does not wait for ovs-vswitchd to act on what the database says: the tap
-// that the port is for does not exist yet, and when the port works is for
-// Neutron to say.
+// A port that is made is not waited for: its tap does not exist yet, and when it
+// works is for Neutron to say. A port that is removed is, for a while:
+// ovs-vswitchd has to let the link go before another can take its name.
 type database struct {
 	options OVSOptions
+	letGo   time.Duration // how long a removal waits for ovs-vswitchd; 0 does not
 	log     *logrus.Entry
 }
 
@@ -47,7 +50,28 @@ func (d *database) Ensure(ctx context.Context, want switchState) error {
 
 // Remove implements vswitch.
 func (d *database) Remove(ctx context.Context, gone switchRemoval) error {
-	return d.settle(ctx, func(ctx context.Context, s *session) ([]ovsdb.Operation, error) { return s.remove(ctx, gone) })
+	removed := false
+	return d.settle(ctx, func(ctx context.Context, s *session) ([]ovsdb.Operation, error) {
+		ops, err := s.remove(ctx, gone)
+		if err == nil && len(ops) == 0 && removed && d.letGo > 0 {
+			return nil, d.awaitSwitch(ctx, s)
+		}
+		removed = removed || len(ops) > 0
+		return ops, err
+	})
+}
+
+// awaitSwitch waits until ovs-vswitchd has acted on all that the database says,
+// or its time is over: one that does not run holds no links.
+func (d *database) awaitSwitch(ctx context.Context, s *session) error {
+	bounded, cancel := context.WithTimeout(ctx, d.letGo)
+	defer cancel()
+	err := s.awaitSwitch(bounded)
+	if bounded.Err() != nil && ctx.Err() == nil {
+		d.log.WithField("dur", d.letGo).Warn("ovs-vswitchd does not follow its database; is it running?")
+		return nil
+	}
+	return err
 }
 
 // plan reads what is there and returns what to change; nothing, when all is as

@@ -182,3 +182,36 @@ func (s *session) remove(ctx context.Context, gone switchRemoval) ([]ovsdb.Opera
 	}
 	return ops, nil
 }
+
+// awaitSwitch asks ovs-vswitchd to say when it has come to this, and waits.
+func (s *session) awaitSwitch(ctx context.Context) error {
+	root, err := read[switchRow](ctx, s)
+	if err != nil || root == nil {
+		return err
+	}
+	where := []ovsdb.Condition{withID(root.UUID)}
+	raise := ovsdb.Operation{
+		Op: ovsdb.OperationMutate, Table: tableSwitch, Where: where,
+		Mutations: []ovsdb.Mutation{*ovsdb.NewMutation("next_cfg", ovsdb.MutateOperationAdd, 1)},
+	}
+	if _, err := s.transact(ctx, raise); err != nil {
+		return err
+	}
+	raised, err := read[switchRow](ctx, s)
+	if err != nil || raised == nil {
+		return err
+	}
+	for now := raised; now.Current < raised.Next; {
+		change := ovsdb.Operation{
+			Op: ovsdb.OperationWait, Table: tableSwitch, Where: where, Columns: []string{"cur_cfg"},
+			Until: string(ovsdb.WaitConditionNotEqual), Rows: []ovsdb.Row{{"cur_cfg": now.Current}},
+		}
+		if _, err := s.transact(ctx, change); err != nil {
+			return err
+		}
+		if now, err = read[switchRow](ctx, s); err != nil || now == nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -22,6 +22,8 @@ type (
 	switchRow struct {
 		UUID    string   `ovsdb:"_uuid"`
 		Bridges []string `ovsdb:"bridges"`
+		Next    int      `ovsdb:"next_cfg"` // raised by whoever wants to know when ovs-vswitchd has come so far
+		Current int      `ovsdb:"cur_cfg"`  // what ovs-vswitchd has come to
 	}
 	bridgeRow struct {
 		UUID     string   `ovsdb:"_uuid"`

@@ -152,3 +152,18 @@ func TestBuildsAtOnce(t *testing.T) {
 		t.Errorf("left is %s", got)
 	}
 }
+
+// TestSwitchStandsStill: a removal does not wait for ever for a switch that does
+// not run, and the port is gone all the same.
+func TestSwitchStandsStill(t *testing.T) {
+	o := newOVS(t, newNamespace(t))
+	o.put(portState())
+	d := o.database()
+	d.letGo = time.Millisecond
+	if err := d.Remove(t.Context(), portRemoval()); err != nil {
+		t.Fatal(err)
+	}
+	if got := sorted(o.describe()); got != "switch br-int netdev" {
+		t.Errorf("left is %s", got)
+	}
+}

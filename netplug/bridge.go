@@ -90,10 +90,9 @@ func removeTap(k links, p Port, log *logrus.Entry) error {
 
 // settings is what ensureLink makes of a link; zero values are left as they are.
 type settings struct {
-	MTU     int
-	MAC     string
-	Bridge  string
-	Promisc bool
+	MTU    int
+	MAC    string
+	Bridge string
 }
 
 // ensureLink gives a link its settings, and then sets it up.
@@ -105,7 +104,6 @@ func ensureLink(k links, l link, want settings) error {
 	}{
 		{want.MAC != "" && l.MAC != want.MAC, "address", func() error { return k.SetMAC(l.Name, want.MAC) }},
 		{want.MTU != 0 && l.MTU != want.MTU, "mtu", func() error { return k.SetMTU(l.Name, want.MTU) }},
-		{want.Promisc && !l.Promisc, "promiscuous mode", func() error { return k.SetPromisc(l.Name) }},
 		{want.Bridge != "" && l.Bridge != want.Bridge, "bridge", func() error { return k.SetBridge(l.Name, want.Bridge) }},
 		{!l.Up, "state", func() error { return k.Up(l.Name) }},
 	} {

@@ -30,7 +30,7 @@ func (f *fakeLink) String() string {
 		is   bool
 		word string
 	}{
-		{f.Up, "up"}, {f.Promisc, "promisc"}, {f.plain, "plain"}, {f.forgetful, "forgetful"}, {f.isolated, "isolated"},
+		{f.Up, "up"}, {f.plain, "plain"}, {f.forgetful, "forgetful"}, {f.isolated, "isolated"},
 		{f.MTU != 1500, fmt.Sprint("mtu=", f.MTU)},
 		{f.MAC == tapMAC, "mac=" + tapMAC}, // the others are random
 		{f.peer != "", "to=" + f.peer}, {f.vlan != "", "vlan=" + f.vlan}, {f.Bridge != "", "on=" + f.Bridge},
@@ -121,10 +121,6 @@ func (k *fakeLinks) Isolate(name string) error {
 
 func (k *fakeLinks) Up(name string) error {
 	return k.on("up", name, func(f *fakeLink) { f.Up = true })
-}
-
-func (k *fakeLinks) SetPromisc(name string) error {
-	return k.on("promisc", name, func(f *fakeLink) { f.Promisc = true })
 }
 
 func (k *fakeLinks) SetMTU(name string, mtu int) error {

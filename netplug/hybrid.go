@@ -26,7 +26,7 @@ func (o *openVSwitch) ensureHybrid(p Port) error {
 		if err != nil {
 			return err
 		}
-		if err := ensureLink(o.links, l, settings{MTU: o.mtu(p), Promisc: true, Bridge: end.bridge}); err != nil {
+		if err := ensureLink(o.links, l, settings{MTU: o.mtu(p), Bridge: end.bridge}); err != nil {
 			return err
 		}
 	}

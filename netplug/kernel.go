@@ -27,7 +27,7 @@ func (kernel) Get(name string) (link, error) {
 	a := l.Attrs()
 	out := link{
 		Name: name, Kind: kind(l), MTU: a.MTU, MAC: a.HardwareAddr.String(),
-		Up: a.RawFlags&unix.IFF_UP != 0, Promisc: a.RawFlags&unix.IFF_PROMISC != 0,
+		Up: a.RawFlags&unix.IFF_UP != 0,
 	}
 	if a.MasterIndex != 0 {
 		// the bridge may go between the two questions
@@ -68,7 +68,9 @@ func (kernel) AddBridge(name string, o bridgeOptions) error {
 }
 
 func (kernel) AddVeth(name, peer string) error {
-	return linkError(netlink.LinkAdd(&netlink.Veth{LinkAttrs: named(name), PeerName: peer}))
+	pair := netlink.NewVeth(named(name)) // which leaves the other end's queue to the kernel
+	pair.PeerName = peer
+	return linkError(netlink.LinkAdd(pair))
 }
 
 // AddTap asks the kernel itself, because the library gives the tap an owner and
@@ -142,10 +144,6 @@ func writeSysctl(path, value string) error {
 
 func (kernel) Up(name string) error {
 	return change(name, netlink.LinkSetUp)
-}
-
-func (kernel) SetPromisc(name string) error {
-	return change(name, netlink.SetPromiscOn)
 }
 
 func (kernel) SetMTU(name string, mtu int) error {

@@ -160,10 +160,6 @@ func (k *killer) Up(name string) error {
 	return k.step(func() error { return k.links.Up(name) })
 }
 
-func (k *killer) SetPromisc(name string) error {
-	return k.step(func() error { return k.links.SetPromisc(name) })
-}
-
 func (k *killer) SetMTU(name string, mtu int) error {
 	return k.step(func() error { return k.links.SetMTU(name, mtu) })
 }

@@ -18,13 +18,12 @@ const (
 
 // link is what this package needs to know of a network interface.
 type link struct {
-	Name    string
-	Kind    string // "bridge", "tun", "veth", …
-	Up      bool   // set up by an administrator or a program; says nothing of the carrier
-	Promisc bool   // takes frames for every address
-	MTU     int    // bytes
-	MAC     string // lower case, with colons
-	Bridge  string // the Linux bridge it is a port of; "" for none
+	Name   string
+	Kind   string // "bridge", "tun", "veth", …
+	Up     bool   // set up by an administrator or a program; says nothing of the carrier
+	MTU    int    // bytes
+	MAC    string // lower case, with colons
+	Bridge string // the Linux bridge it is a port of; "" for none
 }
 
 // bridgeOptions says what is particular about a bridge.
@@ -58,8 +57,6 @@ type links interface {
 	Isolate(name string) error
 	// Up sets the link up.
 	Up(name string) error
-	// SetPromisc makes the link take frames for every address.
-	SetPromisc(name string) error
 	// SetMTU sets the link's MTU in bytes.
 	SetMTU(name string, mtu int) error
 	// SetMAC sets the link's address.

@@ -46,8 +46,8 @@ func TestSwitchPorts(t *testing.T) {
 	qbrLine := qbr + " bridge up plain forgetful isolated mtu=1450"
 	hybridLinks := []string{
 		qbrLine,
-		qvb + " veth up promisc mtu=1450 to=" + qvo + " on=" + qbr,
-		qvo + " veth up promisc mtu=1450 to=" + qvb,
+		qvb + " veth up mtu=1450 to=" + qvo + " on=" + qbr,
+		qvo + " veth up mtu=1450 to=" + qvb,
 	}
 	hybrid := append(hybridLinks, bridgeLine, "port "+qvo+" on=br-int"+ids(portID))
 	runContract(t, true, []contractCase{

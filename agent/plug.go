@@ -33,6 +33,10 @@ func (t *task) plugPort(v network.VIF) netplug.Port {
 			p.Device = v.Details.Str("macvtap_source")
 			p.VLAN = netplug.VLAN{ID: id, Parent: v.Details.Str("physical_interface")}
 		}
+	case network.TypeHWVEB:
+		p.Function = netplug.Function{
+			Address: v.Profile.Str("pci_slot"), VLAN: v.VLAN(), Trusted: v.Trusted(),
+		}
 	case network.TypeTap:
 		p.Tap = netplug.Tap{MAC: v.Details.Str("mac_address"), Multiqueue: t.multiqueue()}
 	}

@@ -75,6 +75,12 @@ func TestPlugPort(t *testing.T) {
 				p.VIFType, p.Device, p.VLAN = netplug.VIFMacvtap, "eth1.12", netplug.VLAN{ID: 12, Parent: "eth1"}
 			}),
 		},
+		"function of a card": {
+			vif: `"type": "hw_veb", "profile": {"pci_slot": "0000:81:00.4", "trusted": "true"}, "details": {"vlan": "100"}}`,
+			want: port(func(p *netplug.Port) {
+				p.VIFType, p.Function = netplug.VIFHWVEB, netplug.Function{Address: "0000:81:00.4", VLAN: 100, Trusted: true}
+			}),
+		},
 		"vhost-user of Open vSwitch": {
 			vif: `"type": "vhostuser", "details": {"vhostuser_ovs_plug": true, "vhostuser_socket": "/s", "vhostuser_mode": "client"}}`,
 			want: port(func(p *netplug.Port) {

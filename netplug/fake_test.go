@@ -16,8 +16,9 @@ type fakeLinks struct {
 
 type fakeLink struct {
 	link
-	plain     bool // a bridge without spanning tree, forward delay and snooping
-	forgetful bool // a bridge without ageing time
+	functions []function // of a card
+	plain     bool       // a bridge without spanning tree, forward delay and snooping
+	forgetful bool       // a bridge without ageing time
 	isolated  bool
 	peer      string // the other end of a veth
 	vlan      string // "parent.id" of a vlan
@@ -149,6 +150,15 @@ func (k *fakeLinks) shrinkBridge(name string) {
 	if br := k.links[name]; br != nil && smallest != 0 {
 		br.MTU = smallest
 	}
+}
+
+func (k *fakeLinks) Function(card string, n int) (f function, err error) {
+	err = k.on("get function", card, func(c *fakeLink) { f = c.functions[n] })
+	return f, err
+}
+
+func (k *fakeLinks) SetFunction(card string, n int, f function) error {
+	return k.on("set function", card, func(c *fakeLink) { c.functions[n] = f })
 }
 
 func (k *fakeLinks) Delete(name string) error {

@@ -166,6 +166,43 @@ func (kernel) SetBridge(name, bridge string) error {
 	return change(name, func(l netlink.Link) error { return netlink.LinkSetMasterByIndex(l, br.Attrs().Index) })
 }
 
+func (kernel) Function(card string, n int) (function, error) {
+	l, err := netlink.LinkByName(card)
+	if err != nil {
+		return function{}, linkError(err)
+	}
+	for _, f := range l.Attrs().Vfs {
+		if f.ID == n {
+			return function{MAC: f.Mac.String(), VLAN: f.Vlan, Trusted: f.Trust == 1}, nil
+		}
+	}
+	return function{}, errNoLink
+}
+
+func (k kernel) SetFunction(card string, n int, want function) error {
+	is, err := k.Function(card, n)
+	if err != nil {
+		return err
+	}
+	address, err := net.ParseMAC(want.MAC)
+	if err != nil {
+		return err
+	}
+	return change(card, func(l netlink.Link) error {
+		var errs []error // drivers differ in what they can do: no more than is needed
+		if is.MAC != want.MAC {
+			errs = append(errs, netlink.LinkSetVfHardwareAddr(l, n, address))
+		}
+		if is.VLAN != want.VLAN {
+			errs = append(errs, netlink.LinkSetVfVlan(l, n, want.VLAN))
+		}
+		if is.Trusted != want.Trusted {
+			errs = append(errs, netlink.LinkSetVfTrust(l, n, want.Trusted))
+		}
+		return errors.Join(errs...)
+	})
+}
+
 func (kernel) Delete(name string) error {
 	return change(name, netlink.LinkDel)
 }

@@ -36,6 +36,13 @@ type tapOptions struct {
 	Multiqueue bool // one queue for each of the guest's CPUs
 }
 
+// function is what a card knows of one of its virtual functions.
+type function struct {
+	MAC     string // lower case, with colons
+	VLAN    int    // 0 for none
+	Trusted bool   // may change its address and see what is not for it
+}
+
 // links is the host's link layer. Calls act on the network namespace of the
 // calling thread and are safe for concurrent use. Those that change a link
 // return errNoLink when there is none of that name, and those that add one
@@ -63,6 +70,10 @@ type links interface {
 	SetMAC(name, mac string) error
 	// SetBridge makes the link a port of a Linux bridge.
 	SetBridge(name, bridge string) error
+	// Function returns what a card knows of its virtual function of that number.
+	Function(card string, n int) (function, error)
+	// SetFunction changes what differs.
+	SetFunction(card string, n int, f function) error
 	// Delete removes the link.
 	Delete(name string) error
 }

@@ -61,6 +61,7 @@ func New(o Options) *Net {
 func newNet(log *logrus.Entry, links links, vswitch vswitch, o OVSOptions) *Net {
 	ovs := &openVSwitch{links: links, vswitch: vswitch, options: o, log: log}
 	direct := &macvtap{links: links}
+	vf := &virtualFunction{links: links, pci: "/sys/bus/pci/devices"}
 	return &Net{pluggers: map[kindOfPort]Plugger{
 		{VIFBridge, VNICNormal}:          &linuxBridge{links: links, log: log},
 		{VIFOVS, VNICNormal}:             ovs,
@@ -70,6 +71,8 @@ func newNet(log *logrus.Entry, links links, vswitch vswitch, o OVSOptions) *Net 
 		{VIFTap, VNICNormal}:             &bareTap{links: links},
 		{VIFMacvtap, VNICNormal}:         direct,
 		{VIFMacvtap, VNICMacvtap}:        direct,
+		{VIFHWVEB, VNICDirect}:           vf,
+		{VIFHWVEB, VNICMacvtap}:          vf,
 		{VIFHostdev, VNICDirectPhysical}: nothing{},
 	}}
 }

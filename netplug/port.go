@@ -3,6 +3,7 @@ package netplug
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/sirupsen/logrus"
@@ -20,6 +21,7 @@ const (
 	VIFVHostUser     VIFType = "vhostuser"        // memory shared with a switch in userspace
 	VIFTap           VIFType = "tap"              // a tap that whoever routes for it finds by its name
 	VIFMacvtap       VIFType = "macvtap"          // a macvtap over a network card or one of its VLANs
+	VIFHWVEB         VIFType = "hw_veb"           // a function of a network card (SR-IOV)
 	VIFHostdev       VIFType = "hostdev_physical" // a whole PCI device
 	VIFUnbound       VIFType = "unbound"          // Neutron was never asked to bind the port
 	VIFBindingFailed VIFType = "binding_failed"   // no mechanism of Neutron could bind it here
@@ -27,8 +29,9 @@ const (
 
 // Virtual NIC types (binding:vnic_type) of the ports that are made here.
 const (
-	VNICNormal         = "normal" // needs no special hardware
-	VNICMacvtap        = "macvtap"
+	VNICNormal         = "normal"          // needs no special hardware
+	VNICMacvtap        = "macvtap"         // a macvtap over a virtual function
+	VNICDirect         = "direct"          // a virtual function
 	VNICDirectPhysical = "direct-physical" // a physical function
 	VNICRemoteManaged  = "remote-managed"  // a function of a card that manages its ports itself
 )
@@ -41,6 +44,9 @@ const (
 	// maxVLAN is the highest VLAN that a network can have.
 	maxVLAN = 4094
 )
+
+// validPCI is what a PCI address may be: it becomes part of a path below /sys.
+var validPCI = regexp.MustCompile(`^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
 
 // errNoBridge refuses a port that has to end on a bridge and names none.
 var errNoBridge = errors.New("port has no bridge")
@@ -61,6 +67,7 @@ type Port struct {
 	Socket    Socket     // of vhost-user ports
 	VLAN      VLAN       // of macvtap ports
 	Tap       Tap        // of tap ports
+	Function  Function   // of ports that are functions of a card
 	Elsewhere bool       // another program connects the port; there is nothing to do for it
 }
 
@@ -90,6 +97,13 @@ type VLAN struct {
 type Tap struct {
 	MAC        string // the host's end's own; "" leaves it to the kernel
 	Multiqueue bool   // the guest has a queue for each CPU
+}
+
+// Function is the virtual function that a port was given.
+type Function struct {
+	Address string // PCI, "0000:81:00.4"
+	VLAN    int    // 0 for none
+	Trusted bool   // the port's owner asked for trust and may have it
 }
 
 // DeviceName returns the name of the host's end of a port: the same as Nova and
@@ -148,8 +162,13 @@ func (p Port) validate() error {
 	if p.MTU < 0 {
 		errs = append(errs, fmt.Errorf("mtu %d is negative", p.MTU))
 	}
-	if p.VLAN.ID < 0 || p.VLAN.ID > maxVLAN {
-		errs = append(errs, fmt.Errorf("vlan %d is out of range", p.VLAN.ID))
+	for _, id := range []int{p.VLAN.ID, p.Function.VLAN} {
+		if id < 0 || id > maxVLAN {
+			errs = append(errs, fmt.Errorf("vlan %d is out of range", id))
+		}
+	}
+	if p.VIFType == VIFHWVEB && !validPCI.MatchString(p.Function.Address) {
+		errs = append(errs, fmt.Errorf("PCI address %q is not valid", p.Function.Address))
 	}
 	return errors.Join(errs...)
 }

@@ -83,7 +83,7 @@ func (r TagRequest) addCard(devices []*nova.Object, vif network.VIF, address *li
 	}
 	o := r.Profile.New("NetworkInterfaceMetadata")
 	o.Set("mac", vif.Address)
-	o.Set("vf_trusted", truthy(vif.Profile.Str("trusted")) || vif.Profile.Bool("trusted"))
+	o.Set("vf_trusted", vif.Trusted())
 	if tag != "" {
 		o.Set("tags", []string{tag})
 	}

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // VIF types, as Neutron's binding gives them.
@@ -205,6 +207,12 @@ func (v VIF) PhysicalNetwork() string {
 		}
 	}
 	return v.Details.Str("physical_network")
+}
+
+// Trusted is whether the port's owner asked for a function that the card trusts.
+func (v VIF) Trusted() bool {
+	text := strings.ToLower(strings.TrimSpace(v.Profile.Str("trusted"))) // Neutron passes on what it was told
+	return v.Profile.Bool("trusted") || slices.Contains([]string{"1", "t", "true", "on", "y", "yes"}, text)
 }
 
 // VLAN is the one that the port is on, where the host has to know it; 0 if none.

@@ -18,7 +18,7 @@ func (n *node) notifier(t testing.TB, drivers ...string) *Notifier {
 	t.Helper()
 	out := NewNotifier(NotifierOptions{Link: n.Link, Drivers: drivers, Retries: -1, Log: n.log})
 	ctx, cancel := context.WithCancel(context.Background())
-	go out.Run(ctx) //nolint:errcheck // it returns none
+	go out.Run(ctx)
 	t.Cleanup(func() {
 		cancel()
 		<-out.done

@@ -26,7 +26,7 @@ func LastPeriod(unit string, now time.Time) (Period, error) {
 	y, m, d := now.Date()
 	var end time.Time
 	var back func(time.Time) time.Time
-	highest := 0
+	var highest int
 	switch unit {
 	case "hour":
 		highest = 59

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 )
@@ -11,19 +12,20 @@ func TestAGateLetsSoManyThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		g := newGate(2)
-		passed := 0
+		var passed atomic.Int64
 		enter := func() {
 			if g.Acquire(ctx, 1) == nil {
-				passed++
+				passed.Add(1)
 			}
 		}
 		for range 5 {
 			go enter()
 		}
-		expect := func(what string, want int) {
+		expect := func(what string, want int64) {
 			t.Helper()
-			if synctest.Wait(); passed != want {
-				t.Errorf("%s: %d are through, want %d", what, passed, want)
+			synctest.Wait()
+			if n := passed.Load(); n != want {
+				t.Errorf("%s: %d are through, want %d", what, n, want)
 			}
 		}
 		expect("of 5 with a limit of 2", 2)

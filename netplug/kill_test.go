@@ -82,7 +82,7 @@ func (n *namespace) runKilled(t *testing.T, a assignment) (killed bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAssignment$")
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), assignmentVar+"="+string(text))
 	var out []byte
 	n.do(func() { out, err = cmd.CombinedOutput() })
@@ -96,25 +96,29 @@ func (n *namespace) runKilled(t *testing.T, a assignment) (killed bool) {
 	return false
 }
 
-// TestAssignment is what the process does that is to be killed.
-func TestAssignment(t *testing.T) {
+// TestMain is also where the process begins that is to be killed.
+func TestMain(m *testing.M) {
 	text, given := os.LookupEnv(assignmentVar)
 	if !given {
-		t.Skip("runs in a process of its own, of TestKilledAtEveryStep")
+		os.Exit(m.Run())
 	}
+	if err := carryOut([]byte(text)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func carryOut(text []byte) error {
 	var a assignment
-	if err := json.Unmarshal([]byte(text), &a); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal(text, &a); err != nil {
+		return err
 	}
 	k := &killer{links: kernel{}, vswitch: &database{options: a.Options, log: Options{}.logger()}, left: a.Step}
 	net := newNet(Options{}.logger(), k, killerSwitch{k}, a.Options)
-	do := net.Ensure
 	if a.Unplug {
-		do = net.Remove
+		return net.Remove(context.Background(), a.Port)
 	}
-	if err := do(t.Context(), a.Port); err != nil {
-		t.Fatal(err)
-	}
+	return net.Ensure(context.Background(), a.Port)
 }
 
 // killer passes what changes the host on to the host, and kills its own process

@@ -9,8 +9,8 @@ import (
 	"bolide/rpc/nova"
 )
 
-// formatCPUs writes a set of CPU numbers as libvirt reads it: "0-3,8".
-func formatCPUs(cpus []int) string {
+// FormatCPUs writes a set of CPU numbers as libvirt reads it: "0-3,8".
+func FormatCPUs(cpus []int) string {
 	sorted := slices.Compact(slices.Sorted(slices.Values(cpus)))
 	var parts []string
 	for i := 0; i < len(sorted); {

@@ -14,7 +14,7 @@ func addNUMA(g *domainxml.Guest, r Request, w wishes) error {
 	cells := topology.Cells()
 	if len(cells) == 0 {
 		if r.Settings.CPUSharedSetGiven {
-			g.VCPUs.Set = formatCPUs(r.Host.SharedCPUs)
+			g.VCPUs.Set = FormatCPUs(r.Host.SharedCPUs)
 		}
 		return nil
 	}
@@ -24,7 +24,7 @@ func addNUMA(g *domainxml.Guest, r Request, w wishes) error {
 	}
 	if len(realtime) > 0 {
 		g.CPUTune.Schedulers = []domainxml.VCPUScheduler{
-			{VCPUs: formatCPUs(realtime), Policy: "fifo", Priority: r.Settings.RealtimePriority},
+			{VCPUs: FormatCPUs(realtime), Policy: "fifo", Priority: r.Settings.RealtimePriority},
 		}
 	}
 	access := ""
@@ -36,7 +36,7 @@ func addNUMA(g *domainxml.Guest, r Request, w wishes) error {
 	for i, cell := range cells {
 		cpus := cellCPUs(cell)
 		g.CPU.Cells = append(g.CPU.Cells, domainxml.NUMACell{
-			ID: uint(i), CPUs: formatCPUs(cpus), KiB: uint(cell.Int("memory")) * 1024, Access: access,
+			ID: uint(i), CPUs: FormatCPUs(cpus), KiB: uint(cell.Int("memory")) * 1024, Access: access,
 		})
 		node := int(cell.Int("id"))
 		host, ok := r.Host.cell(node)
@@ -51,7 +51,7 @@ func addNUMA(g *domainxml.Guest, r Request, w wishes) error {
 			if pinned, ok := pins[cpu]; ok {
 				set = []int{pinned}
 			}
-			g.CPUTune.Pins = append(g.CPUTune.Pins, domainxml.VCPUPin{VCPU: uint(cpu), Set: formatCPUs(set)})
+			g.CPUTune.Pins = append(g.CPUTune.Pins, domainxml.VCPUPin{VCPU: uint(cpu), Set: FormatCPUs(set)})
 			emulatorCPUs = append(emulatorCPUs, e.cpus(cpu, cell, set)...)
 		}
 	}
@@ -60,8 +60,8 @@ func addNUMA(g *domainxml.Guest, r Request, w wishes) error {
 	}
 	slices.SortFunc(g.CPUTune.Pins, func(a, b domainxml.VCPUPin) int { return int(a.VCPU) - int(b.VCPU) })
 	g.NUMATune.Mode = "strict"
-	g.NUMATune.Nodes = formatCPUs(nodes)
-	g.CPUTune.EmulatorSet = formatCPUs(emulatorCPUs)
+	g.NUMATune.Nodes = FormatCPUs(nodes)
+	g.CPUTune.EmulatorSet = FormatCPUs(emulatorCPUs)
 	return nil
 }
 
@@ -153,4 +153,11 @@ func realtimeCPUs(w wishes) ([]int, error) {
 		return nil, nova.NewError("RealtimeMaskNotFoundOrInvalid", nil)
 	}
 	return cpus, nil
+}
+
+// Pinning is where the guest's CPUs and memory cells go on this host, by the topology that its instance has.
+func Pinning(r Request) (domainxml.CPUTune, domainxml.NUMATune, error) {
+	var g domainxml.Guest
+	err := addNUMA(&g, r, wishesOf(r))
+	return g.CPUTune, g.NUMATune, err
 }

@@ -51,7 +51,7 @@ func TestCPUSets(t *testing.T) {
 			t.Errorf("%q is %v, error %v", text, got, err)
 		}
 	}
-	if got := formatCPUs([]int{7, 0, 2, 1, 2}); got != "0-2,7" {
+	if got := FormatCPUs([]int{7, 0, 2, 1, 2}); got != "0-2,7" {
 		t.Errorf("set is %q", got)
 	}
 }
@@ -63,7 +63,7 @@ func FuzzCPUSets(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := ParseCPUs(formatCPUs(cpus))
+		again, err := ParseCPUs(FormatCPUs(cpus))
 		if err != nil || !slices.Equal(cpus, again) {
 			t.Errorf("%q is %v, and that is %v, error %v", text, cpus, again, err)
 		}

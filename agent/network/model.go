@@ -137,6 +137,12 @@ func (i Info) JSON() string {
 	return pythonic(raw)
 }
 
+// JSON is the VIF as one element of network_info, which is how it travels by itself.
+func (v VIF) JSON() string {
+	list := Info{v}.JSON()
+	return list[1 : len(list)-1]
+}
+
 // Index finds a VIF by its port; -1 if there is none.
 func (i Info) Index(portID string) int {
 	for n := range i {

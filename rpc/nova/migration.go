@@ -22,6 +22,7 @@ const (
 	MigrationPreMigrating  MigrationStatus = "pre-migrating"
 	MigrationMigrating     MigrationStatus = "migrating"
 	MigrationRunning       MigrationStatus = "running"
+	MigrationPostCopy      MigrationStatus = "running (post-copy)"
 	MigrationPostMigrating MigrationStatus = "post-migrating"
 	MigrationFinished      MigrationStatus = "finished"
 	MigrationConfirming    MigrationStatus = "confirming"
@@ -73,6 +74,3 @@ func (c MigrationContext) NewNUMATopology() InstanceNUMATopology {
 func (c MigrationContext) OldNUMATopology() InstanceNUMATopology {
 	return InstanceNUMATopology{c.Obj("old_numa_topology")}
 }
-
-// LiveMigrateData is a view of what two hosts agree on before a live migration.
-type LiveMigrateData struct{ *Object }

@@ -60,6 +60,8 @@ type Agent struct {
 	waiters      *waiters
 	builds       *gate // how many guests are built at a time
 	snapshots    *gate // how many are taken at a time
+	outgoing     *gate // how many guests leave at a time while they run
+	departures   *departures
 	stopJobs     context.CancelCauseFunc
 	hurried      context.Context // ends when a stop is to cut work short
 	hurry        context.CancelFunc
@@ -114,6 +116,8 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		open:       make(chan struct{}),
 		builds:     newGate(cfg.Default.MaxConcurrentBuilds),
 		snapshots:  newGate(cfg.Default.MaxConcurrentSnapshots),
+		outgoing:   newGate(cfg.Default.MaxConcurrentLiveMigrations),
+		departures: &departures{},
 		stopJobs:   stop,
 	}
 	a.hurried, a.hurry = context.WithCancel(context.Background())

@@ -7,10 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/uuid"
-
 	"bolide/agent/guest"
-	"bolide/agent/remote"
 	"bolide/imagecache/disk"
 )
 
@@ -120,26 +117,11 @@ func (a *arrival) bringBase(ctx context.Context, d guest.Disk, path, format stri
 	if a.sameHost() {
 		return errors.Join(fetched, fmt.Errorf("its base %s is missing", base))
 	}
-	return errors.Join(fetched, a.pullBase(ctx, base))
+	_, err = a.pullBase(ctx, a.migration.SourceCompute(), base)
+	return errors.Join(fetched, err)
 }
 
 func there(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-// pullBase copies a file of the image cache from the host that the guest came from.
-func (a *arrival) pullBase(ctx context.Context, base string) error {
-	if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
-		return fmt.Errorf("make the image cache: %w", err)
-	}
-	part := base + "." + uuid.NewString() + ".part" // another guest may be bringing the same
-	defer os.Remove(part)
-	if err := a.remote.Pull(ctx, remote.Copy{
-		Host: a.migration.SourceCompute(), Src: base, Dst: part, Compress: true,
-		Progress: func(done int64) { a.entry.Progress(done, 0) },
-	}); err != nil {
-		return fmt.Errorf("bring base %s from host %s: %w", base, a.migration.SourceCompute(), err)
-	}
-	return disk.Publish(part, base)
 }

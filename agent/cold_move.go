@@ -62,8 +62,8 @@ func (m *coldMove) read(ctx context.Context) error {
 	return nil
 }
 
-// peer speaks to the other host of the move, in the name of who asked for it.
-func (m *coldMove) peer() *nova.ComputeClient { return m.peers.With(m.rc) }
+// peer speaks to the services of other hosts, in the name of who asked.
+func (t *task) peer() *nova.ComputeClient { return t.peers.With(t.rc) }
 
 // passOn is what travels with the move from host to host.
 func (m *coldMove) passOn() nova.Resize {
@@ -77,9 +77,14 @@ func (m *coldMove) sameHost() bool {
 
 // mark saves how far the move has come.
 func (m *coldMove) mark(ctx context.Context, s nova.MigrationStatus) error {
-	m.migration.SetStatus(s)
-	if err := m.cond.SaveMigration(ctx, m.migration); err != nil {
-		return fmt.Errorf("save migration %s: %w", m.migration.UUID(), err)
+	return m.saveStatus(ctx, m.migration, s)
+}
+
+// saveStatus saves how far a move has come.
+func (t *task) saveStatus(ctx context.Context, m *nova.Migration, s nova.MigrationStatus) error {
+	m.SetStatus(s)
+	if err := t.cond.SaveMigration(ctx, m); err != nil {
+		return fmt.Errorf("save migration %s: %w", m.UUID(), err)
 	}
 	return nil
 }

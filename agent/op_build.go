@@ -172,7 +172,15 @@ func (b *build) activate(ctx context.Context) error {
 // may share it: two builds at once may each have been right and be wrong together.
 func (t *task) checkGroupPolicy(ctx context.Context, spec nova.RequestSpec) error {
 	hints, _ := spec.Raw("scheduler_hints").(map[string]any)
-	if len(hints) == 0 || t.cfg.Workarounds.DisableGroupPolicyCheckUpcall {
+	if len(hints) == 0 {
+		return nil
+	}
+	return t.checkGroup(ctx)
+}
+
+// checkGroup looks whether the instance's server group lets it be on this host.
+func (t *task) checkGroup(ctx context.Context) error {
+	if t.cfg.Workarounds.DisableGroupPolicyCheckUpcall {
 		return nil
 	}
 	group, err := t.cond.GroupOfInstance(ctx, t.inst.UUID())

@@ -110,7 +110,7 @@ func (p *resizeOffer) claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.inst.Set("migration_context", p.moveContext(topology))
+	p.inst.Set("migration_context", p.task.moveContext(p.migration, topology))
 	if err := p.cond.SaveInstance(ctx, p.inst, nova.Expect{}); err != nil {
 		return err
 	}
@@ -186,26 +186,26 @@ func (p *resizeOffer) retry(ctx context.Context, failure error) error {
 }
 
 // moveContext is what the instance holds at the two ends of the move.
-func (m *coldMove) moveContext(topology *nova.Object) *nova.Object {
-	mc := m.profile.New("MigrationContext")
-	mc.Set("instance_uuid", m.inst.UUID())
-	mc.Set("migration_id", m.migration.ID())
+func (t *task) moveContext(m *nova.Migration, topology *nova.Object) *nova.Object {
+	mc := t.profile.New("MigrationContext")
+	mc.Set("instance_uuid", t.inst.UUID())
+	mc.Set("migration_id", m.ID())
 	for _, part := range []string{"numa_topology", "pci_devices", "pci_requests", "resources"} {
-		mc.Set("old_"+part, copyOf(m.inst.Raw(part)))
+		mc.Set("old_"+part, copyOf(t.inst.Raw(part)))
 	}
 	mc.Set("new_numa_topology", topology)
-	mc.Set("new_pci_devices", m.profile.NewList("PciDeviceList"))
-	mc.Set("new_pci_requests", m.portRequests())
+	mc.Set("new_pci_devices", t.profile.NewList("PciDeviceList"))
+	mc.Set("new_pci_requests", t.portRequests())
 	mc.Set("new_resources", nil)
 	return mc
 }
 
 // portRequests are the PCI devices that come with the instance's ports; those of the flavor are the host's to find.
-func (m *coldMove) portRequests() *nova.Object {
-	requests := m.profile.New("InstancePCIRequests")
-	requests.Set("instance_uuid", m.inst.UUID())
+func (t *task) portRequests() *nova.Object {
+	requests := t.profile.New("InstancePCIRequests")
+	requests.Set("instance_uuid", t.inst.UUID())
 	ports := []*nova.Object{}
-	for _, r := range m.inst.PCIRequests().List("requests") {
+	for _, r := range t.inst.PCIRequests().List("requests") {
 		if r.IsNull("alias_name") {
 			ports = append(ports, r.Clone())
 		}

@@ -9,6 +9,9 @@ import (
 var reloadables = []func(to, from *config.Config){
 	func(to, from *config.Config) { to.Default.MaxConcurrentBuilds = from.Default.MaxConcurrentBuilds },
 	func(to, from *config.Config) { to.Default.MaxConcurrentSnapshots = from.Default.MaxConcurrentSnapshots },
+	func(to, from *config.Config) {
+		to.Default.MaxConcurrentLiveMigrations = from.Default.MaxConcurrentLiveMigrations
+	},
 	func(to, from *config.Config) { to.Default.VIFPluggingTimeout = from.Default.VIFPluggingTimeout },
 	func(to, from *config.Config) { to.Default.VIFPluggingIsFatal = from.Default.VIFPluggingIsFatal },
 	func(to, from *config.Config) { to.Default.ShutdownTimeout = from.Default.ShutdownTimeout },
@@ -31,6 +34,7 @@ func (a *Agent) Reload(from *config.Config) {
 	a.reloadable.Store(&to)
 	a.builds.SetLimit(to.Default.MaxConcurrentBuilds)
 	a.snapshots.SetLimit(to.Default.MaxConcurrentSnapshots)
+	a.outgoing.SetLimit(to.Default.MaxConcurrentLiveMigrations)
 }
 
 // live is the configuration as it was last read, where that takes effect.

@@ -17,6 +17,7 @@ func (a *Agent) start(ctx context.Context) (*rpc.Server, error) {
 		{name: "reach libvirt", do: a.hypervisor.WaitReady},
 		{name: "check the hypervisor", do: a.checkHypervisor},
 		{name: "check this host's identity", do: a.checkIdentity},
+		{name: "look after guests that leave", do: a.resumeDepartures},
 		{name: "look after guests", do: a.recover},
 		{name: "register", do: a.registration.register},
 		{name: "report resources", do: a.reportFirst},

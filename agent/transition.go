@@ -81,6 +81,10 @@ const (
 	unshelveGivenUp change = "unshelve given up"
 	taskGivenUp     change = "task given up"
 	cutShort        change = "cut short"
+
+	liveArrived change = "arrived running"
+	liveStayed  change = "stayed running"
+	liveBroken  change = "live migration broken off"
 )
 
 // keepTask in a rule leaves the task state as it is.
@@ -171,6 +175,10 @@ var transitions = map[change]rule{
 	unshelveGivenUp: {vm: []nova.VMState{nova.VMShelvedOffloaded}},
 	taskGivenUp:     {},
 	cutShort:        {vm: []nova.VMState{nova.VMError}},
+
+	liveArrived: {from: []nova.TaskState{nova.TaskMigrating}},
+	liveStayed:  {from: []nova.TaskState{nova.TaskMigrating}},
+	liveBroken:  {vm: []nova.VMState{nova.VMError}},
 }
 
 // move makes the change: it sets the states and whatever else set changes on the instance, and saves them in one

@@ -29,6 +29,8 @@ func (t *task) treat(ctx context.Context, remedy recovery.Remedy, p pages) error
 		return t.fail(ctx, p)
 	case recovery.EndMove:
 		return t.endMove(ctx, p.last().Operation, p)
+	case recovery.EndMigration:
+		return t.endMigration(ctx)
 	case recovery.Bring:
 		return t.bringBack(ctx)
 	case recovery.EndReboot:

@@ -100,3 +100,12 @@ func (h *Host) StartPostcopy(ctx context.Context, uuid string) error {
 	c := call{op: "start post-copy of", guest: uuid}
 	return h.do(ctx, c, func(d *libvirt.Domain) error { return d.MigrateStartPostCopy(0) })
 }
+
+// AnnounceSelf has a guest's cards tell the switches where they now are.
+func (h *Host) AnnounceSelf(ctx context.Context, uuid string) error {
+	c := call{op: "announce", guest: uuid}
+	return h.do(ctx, c, func(d *libvirt.Domain) error {
+		_, err := d.QemuMonitorCommand("announce_self", libvirt.DOMAIN_QEMU_MONITOR_COMMAND_HMP)
+		return err
+	})
+}

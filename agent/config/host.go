@@ -17,7 +17,7 @@ type Compute struct {
 	// CPUDedicatedSet is the CPUs of pinned guests. Default: unset.
 	CPUDedicatedSet string `ini:"cpu_dedicated_set"`
 	// LiveMigrationWaitForVIFPlug waits for the ports there. Default true.
-	LiveMigrationWaitForVIFPlug bool `ini:"live_migration_wait_for_vif_plug" default:"true" unused:"live migration"`
+	LiveMigrationWaitForVIFPlug bool `ini:"live_migration_wait_for_vif_plug" default:"true"`
 	// MaxConcurrentDiskOps bounds image copies and conversions; 0 = Bolide's
 	// choice. Default 0.
 	MaxConcurrentDiskOps int `ini:"max_concurrent_disk_ops" default:"0" min:"0"`
@@ -105,9 +105,9 @@ type Workarounds struct {
 	// SkipCPUCompareAtStartup starts with a cpu_models the host lacks. Default false.
 	SkipCPUCompareAtStartup bool `ini:"skip_cpu_compare_at_startup" default:"false"`
 	// SkipCPUCompareOnDest leaves it to libvirt. Default false.
-	SkipCPUCompareOnDest bool `ini:"skip_cpu_compare_on_dest" default:"false" unused:"live migration"`
+	SkipCPUCompareOnDest bool `ini:"skip_cpu_compare_on_dest" default:"false"`
 	// SkipHypervisorVersionCheckOnLM allows going to older ones. Default false.
-	SkipHypervisorVersionCheckOnLM bool `ini:"skip_hypervisor_version_check_on_lm" default:"false" unused:"live migration"`
+	SkipHypervisorVersionCheckOnLM bool `ini:"skip_hypervisor_version_check_on_lm" default:"false" unused:"checks of the conductor"`
 	// LibvirtDisableAPIC leaves out a guest's APIC. Default false.
 	LibvirtDisableAPIC bool `ini:"libvirt_disable_apic" default:"false"`
 	// ReserveDiskResourceForImageCache counts the cache as reserved. Default false.
@@ -121,7 +121,7 @@ type Workarounds struct {
 	// DisableDeepImageInspection has no effect: images are always inspected.
 	DisableDeepImageInspection bool `ini:"disable_deep_image_inspection" default:"false" unused:"skipping the inspection of images; it always takes place"`
 	// EnableQEMUMonitorAnnounceSelf announces a guest after it moved. Default false.
-	EnableQEMUMonitorAnnounceSelf bool `ini:"enable_qemu_monitor_announce_self" default:"false" unused:"live migration"`
+	EnableQEMUMonitorAnnounceSelf bool `ini:"enable_qemu_monitor_announce_self" default:"false"`
 }
 
 // Bolide is [bolide], the options that only Bolide has.

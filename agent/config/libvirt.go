@@ -92,7 +92,7 @@ type GuestDevice struct {
 	// RealtimeSchedulerPriority is of real-time guests' vCPUs. Default 1.
 	RealtimeSchedulerPriority int `ini:"realtime_scheduler_priority" default:"1" unused:"real-time guests"`
 	// EnabledPerfEvents are counted for a guest. Default: none.
-	EnabledPerfEvents []string `ini:"enabled_perf_events" unused:"perf events"`
+	EnabledPerfEvents []string `ini:"enabled_perf_events"`
 	// PMEMNamespaces are "label:namespace|…". Default: none.
 	PMEMNamespaces []string `ini:"pmem_namespaces" unused:"persistent memory"`
 }
@@ -107,31 +107,31 @@ type Rescue struct {
 // LiveMigration is how guests move while running.
 type LiveMigration struct {
 	// LiveMigrationURI is the other host's, with %s for its name. Default: unset.
-	LiveMigrationURI string `ini:"live_migration_uri" unused:"live migration"`
+	LiveMigrationURI string `ini:"live_migration_uri"`
 	// LiveMigrationScheme is its transport. Default: unset, which is tcp.
-	LiveMigrationScheme string `ini:"live_migration_scheme" unused:"live migration"`
+	LiveMigrationScheme string `ini:"live_migration_scheme"`
 	// LiveMigrationInboundAddr is where guests come in. Default: unset.
-	LiveMigrationInboundAddr string `ini:"live_migration_inbound_addr" kind:"domain" unused:"live migration"`
+	LiveMigrationInboundAddr string `ini:"live_migration_inbound_addr" kind:"domain"`
 	// LiveMigrationTunnelled sends them through libvirtd. Default false.
-	LiveMigrationTunnelled bool `ini:"live_migration_tunnelled" default:"false" unused:"live migration"`
+	LiveMigrationTunnelled bool `ini:"live_migration_tunnelled" default:"false"`
 	// LiveMigrationWithNativeTLS encrypts them. Default false.
-	LiveMigrationWithNativeTLS bool `ini:"live_migration_with_native_tls" default:"false" unused:"live migration"`
+	LiveMigrationWithNativeTLS bool `ini:"live_migration_with_native_tls" default:"false"`
 	// LiveMigrationBandwidth bounds one; 0 = no bound. Unit MiB/s, default 0.
-	LiveMigrationBandwidth int `ini:"live_migration_bandwidth" default:"0" unused:"live migration"`
+	LiveMigrationBandwidth int `ini:"live_migration_bandwidth" default:"0"`
 	// LiveMigrationDowntime is the longest pause. Unit ms, default 500.
-	LiveMigrationDowntime time.Duration `ini:"live_migration_downtime" default:"500" unit:"ms" min:"100" unused:"live migration"`
+	LiveMigrationDowntime time.Duration `ini:"live_migration_downtime" default:"500" unit:"ms" min:"100"`
 	// LiveMigrationDowntimeSteps is in how many steps it is reached. Default 10.
-	LiveMigrationDowntimeSteps int `ini:"live_migration_downtime_steps" default:"10" min:"3" unused:"live migration"`
+	LiveMigrationDowntimeSteps int `ini:"live_migration_downtime_steps" default:"10" min:"3"`
 	// LiveMigrationDowntimeDelay is between them. Unit s per GiB, default 75.
-	LiveMigrationDowntimeDelay time.Duration `ini:"live_migration_downtime_delay" default:"75" min:"3" unused:"live migration"`
+	LiveMigrationDowntimeDelay time.Duration `ini:"live_migration_downtime_delay" default:"75" min:"3"`
 	// LiveMigrationCompletionTimeout bounds one; 0 = no bound. Unit s per GiB, default 800.
-	LiveMigrationCompletionTimeout time.Duration `ini:"live_migration_completion_timeout" default:"800" min:"0" unused:"live migration"`
+	LiveMigrationCompletionTimeout time.Duration `ini:"live_migration_completion_timeout" default:"800" min:"0"`
 	// LiveMigrationTimeoutAction is what happens then. Default abort.
-	LiveMigrationTimeoutAction string `ini:"live_migration_timeout_action" default:"abort" choices:"abort,force_complete" unused:"live migration"`
+	LiveMigrationTimeoutAction string `ini:"live_migration_timeout_action" default:"abort" choices:"abort,force_complete"`
 	// LiveMigrationPermitPostCopy allows post-copy. Default false.
-	LiveMigrationPermitPostCopy bool `ini:"live_migration_permit_post_copy" default:"false" unused:"live migration"`
+	LiveMigrationPermitPostCopy bool `ini:"live_migration_permit_post_copy" default:"false"`
 	// LiveMigrationPermitAutoConverge allows slowing the guest. Default false.
-	LiveMigrationPermitAutoConverge bool `ini:"live_migration_permit_auto_converge" default:"false" unused:"live migration"`
+	LiveMigrationPermitAutoConverge bool `ini:"live_migration_permit_auto_converge" default:"false"`
 }
 
 // Volume is how volumes are connected.

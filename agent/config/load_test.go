@@ -300,7 +300,6 @@ volume_clear = none
 	}
 	want := []string{
 		"deprecated: [DEFAULT] rpc_thread_pool_size (/nova.conf:3): deprecated name of [DEFAULT] executor_thread_pool_size",
-		"ignored: [libvirt] live_migration_permit_auto_converge (/nova.conf:11): ignored: Bolide does not do live migration",
 		"deprecated: [DEFAULT] notification_driver (/nova.conf:8): deprecated name of [oslo_messaging_notifications] driver",
 		"unknown: [DEFAULT] vif_pluging_timeout (/nova.conf:4): unknown option (misspelt?)",
 		"ignored: [DEFAULT] use_syslog (/nova.conf:5): ignored: Bolide does not use this option",

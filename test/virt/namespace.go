@@ -20,6 +20,7 @@ const holderScript = `set -e
 mount --make-rprivate /
 mount -t proc proc /proc
 dir=$1; shift
+if [ -n "$1" ]; then hostname "$1"; fi; shift
 while [ $# -gt 0 ]; do
 	mkdir -p "$2"
 	mount --bind "$dir/$1" "$2"
@@ -53,8 +54,8 @@ func (p *process) kill() {
 }
 
 // startHolder makes the namespaces and waits until their mounts stand.
-func startHolder(dir string) (*process, error) {
-	args := []string{"-c", holderScript, "holder", dir}
+func startHolder(dir, hostname string) (*process, error) {
+	args := []string{"-c", holderScript, "holder", dir, hostname}
 	for name, target := range binds {
 		args = append(args, name, target)
 	}
@@ -66,7 +67,7 @@ func startHolder(dir string) (*process, error) {
 	cmd := exec.Command("/bin/sh", args...)
 	cmd.Stdout, cmd.Stderr = write, write
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID,
+		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS,
 		Pdeathsig:  syscall.SIGKILL,
 	}
 	p, err := start(cmd, nil)
@@ -121,7 +122,7 @@ func start(cmd *exec.Cmd, before func() error) (*process, error) {
 	return p, nil
 }
 
-// enter moves the calling thread into the mount namespace of a process and its
+// enter moves the calling thread into the mount and host name namespaces of a process and its
 // future children into that process's PID namespace.
 func enter(pid int) error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil { // a thread that shares its root cannot move
@@ -131,7 +132,7 @@ func enter(pid int) error {
 	for _, ns := range []struct {
 		name string
 		kind int
-	}{{"pid", unix.CLONE_NEWPID}, {"mnt", unix.CLONE_NEWNS}} {
+	}{{"pid", unix.CLONE_NEWPID}, {"uts", unix.CLONE_NEWUTS}, {"mnt", unix.CLONE_NEWNS}} {
 		f, err := os.Open(filepath.Join(proc, ns.name))
 		if err != nil {
 			return err

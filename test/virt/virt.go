@@ -47,10 +47,17 @@ type Daemon struct {
 // Start runs a private libvirtd for the length of the test.
 func Start(tb testing.TB) *Daemon {
 	tb.Helper()
+	return StartAs(tb, "")
+}
+
+// StartAs is Start for a daemon on a host of a name of its own, as a second host of a
+// test needs; "" is the machine's.
+func StartAs(tb testing.TB, hostname string) *Daemon {
+	tb.Helper()
 	if err := Missing(); err != nil {
 		tb.Skip(err)
 	}
-	d, err := New()
+	d, err := newDaemon(hostname)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -79,13 +86,15 @@ func Missing() error {
 }
 
 // New starts a private libvirtd for a TestMain. The caller must Close it.
-func New() (*Daemon, error) {
+func New() (*Daemon, error) { return newDaemon("") }
+
+func newDaemon(hostname string) (*Daemon, error) {
 	dir, err := os.MkdirTemp("", "virt") // short: a unix socket's path has 108 bytes
 	if err != nil {
 		return nil, err
 	}
 	d := &Daemon{dir: dir}
-	if err := d.prepare(); err != nil {
+	if err := d.prepare(hostname); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	if err := d.Launch(); err != nil {
@@ -95,14 +104,14 @@ func New() (*Daemon, error) {
 }
 
 // prepare lays out the directories and starts the holder of the namespaces.
-func (d *Daemon) prepare() error {
+func (d *Daemon) prepare(hostname string) error {
 	if err := os.Chmod(d.dir, 0o755); err != nil { // QEMU runs as a user of its own
 		return err
 	}
 	if err := writeTree(d.dir); err != nil {
 		return err
 	}
-	holder, err := startHolder(d.dir)
+	holder, err := startHolder(d.dir, hostname)
 	if err != nil {
 		return err
 	}
@@ -130,6 +139,10 @@ func (d *Daemon) URI() string {
 
 // Dir is a directory that guests of the daemon may read, removed by Close.
 func (d *Daemon) Dir() string { return filepath.Join(d.dir, "guests") }
+
+// Root is where the directory that the daemon and its guests see as /var/lib/libvirt lies for
+// everybody else.
+func (d *Daemon) Root() string { return filepath.Join(d.dir, "lib") }
 
 func (d *Daemon) socket() string { return filepath.Join(d.dir, "run", "libvirt-sock") }
 

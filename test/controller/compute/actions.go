@@ -94,7 +94,10 @@ var actions = map[string]action{
 	"resize":        {name: "resize", from: []nova.VMState{nova.VMActive, nova.VMStopped}, task: nova.TaskResizePrep, parts: resizeParts, run: resize},
 	"confirmResize": {name: "confirmResize", from: []nova.VMState{nova.VMResized}, parts: withNUMA, run: confirmResize, answer: http.StatusNoContent},
 	"revertResize":  {name: "revertResize", from: []nova.VMState{nova.VMResized}, task: nova.TaskResizeReverting, parts: withNUMA, run: revertResize},
-	"shelve":        {name: "shelve", from: anyPower, task: nova.TaskShelving, parts: withFlavor, run: shelve},
+	"os-migrateLive": {
+		name: "live-migration", from: []nova.VMState{nova.VMActive, nova.VMPaused}, task: nova.TaskMigrating, parts: resizeParts, run: migrateLive,
+	},
+	"shelve": {name: "shelve", from: anyPower, task: nova.TaskShelving, parts: withFlavor, run: shelve},
 	"shelveOffload": {
 		name: "shelveOffload", from: []nova.VMState{nova.VMShelved}, task: nova.TaskShelvingOffloading, parts: basics,
 		run: casts("shelve_offload_instance", map[string]any{"clean_shutdown": true, "accel_uuids": []any{}}),

@@ -72,6 +72,9 @@ func New(o Options) *Service {
 	s.Handle("GET /v2.1/servers/{id}/os-interface", s.listInterfaces)
 	s.Handle("POST /v2.1/servers/{id}/os-interface", s.attachInterface)
 	s.Handle("DELETE /v2.1/servers/{id}/os-interface/{port}", s.detachInterface)
+	s.Handle("GET /v2.1/servers/{id}/migrations", s.listMigrations)
+	s.Handle("DELETE /v2.1/servers/{id}/migrations/{migration}", s.abortMigration)
+	s.Handle("POST /v2.1/servers/{id}/migrations/{migration}/action", s.forceMigration)
 	s.Handle("GET /v2.1/servers/{id}/os-instance-actions", s.listActions)
 	s.Handle("GET /v2.1/servers/{id}/os-instance-actions/{request}", s.showAction)
 

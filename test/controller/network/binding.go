@@ -134,6 +134,23 @@ func (s *Service) createBinding(c *web.Call) error {
 	return c.JSON(http.StatusCreated, map[string]any{"binding": b})
 }
 
+// Binding is how a port is bound on a host.
+type Binding struct {
+	VNICType, VIFType string
+	Details           map[string]any
+}
+
+// BindElsewhere adds an inactive binding of a port to one more host, as conductor
+// does before a live migration.
+func (s *Service) BindElsewhere(portID, host string) (Binding, error) {
+	b := binding{Host: host, VNICType: "normal", VIFType: s.o.VIFType, Details: s.details(), Status: inactive}
+	err := s.changeBindings(portID, func(_ record, all map[string]binding) error {
+		all[host] = b
+		return nil
+	})
+	return Binding{VNICType: b.VNICType, VIFType: b.VIFType, Details: b.Details}, err
+}
+
 func (s *Service) activateBinding(c *web.Call) error {
 	var b binding
 	var bound record

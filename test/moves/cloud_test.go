@@ -1,0 +1,277 @@
+package moves
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"bolide/test/broker"
+	"bolide/test/controller"
+	"bolide/test/controller/compute"
+	"bolide/test/controller/identity"
+	"bolide/test/controller/network"
+	"bolide/test/virt"
+)
+
+const (
+	// patience is how long tests wait for what should come soon.
+	patience = 2 * time.Minute
+	// statePath is where each host keeps its state and its guests: on both the same, and on each its own.
+	statePath = "/var/lib/libvirt/nova"
+)
+
+var (
+	rabbit broker.Shared
+	binary string // of bolide
+)
+
+func TestMain(m *testing.M) {
+	code, err := withBinary(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	rabbit.Close()
+	os.Exit(code)
+}
+
+func withBinary(m *testing.M) (int, error) {
+	dir, err := os.MkdirTemp("", "moves")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "bolide")
+	if out, err := exec.Command("go", "build", "-o", binary, "bolide/cmd/bolide").CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("build bolide: %w: %s", err, out)
+	}
+	return m.Run(), nil
+}
+
+// cloud is a control plane with two hosts.
+type cloud struct {
+	t *testing.T
+	*controller.Controller
+	token, image, flavor string
+	hosts                map[string]*host
+}
+
+// host is a compute node with its libvirtd.
+type host struct {
+	c       *cloud
+	name    string
+	daemon  *virt.Daemon
+	program *virt.Program
+	log     string
+}
+
+// newCloud starts everything but the nodes. More is appended to the nodes' configuration.
+func newCloud(t *testing.T) *cloud {
+	t.Helper()
+	if err := virt.Missing(); err != nil {
+		t.Skip(err)
+	}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	c, err := controller.New(controller.Options{
+		Dir: t.TempDir(), BrokerURL: rabbit.Get(t).URL(), Wire: network.NewInstant(), Log: logrus.NewEntry(log),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("control plane: %v", err)
+		}
+	})
+	wait, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	if err := c.WaitUp(wait); err != nil {
+		t.Fatal(err)
+	}
+	who, err := c.Identity.Issue(identity.Admin, identity.AdminProject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl := &cloud{t: t, Controller: c, token: who.Token, hosts: map[string]*host{}}
+	cl.seed(who.ProjectID)
+	return cl
+}
+
+// seed adds an image and a flavor.
+func (c *cloud) seed(project string) {
+	c.t.Helper()
+	file := filepath.Join(c.t.TempDir(), "image")
+	if err := virt.WriteBootDisk(file); err != nil {
+		c.t.Fatal(err)
+	}
+	img, err := c.Images.Add("tiny", "raw", file, project)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.image = img.ID()
+	if c.flavor, err = c.Compute.AddFlavor(compute.FlavorOptions{Name: "tiny", MemoryMB: 64, VCPUs: 1, RootGB: 1}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// twoHosts starts the hosts "one" and "two", each of which reaches the other's libvirtd.
+func twoHosts(t *testing.T, more string) *cloud {
+	t.Helper()
+	c := newCloud(t)
+	for _, name := range []string{"one", "two"} {
+		d := virt.StartAs(t, name)
+		for _, dir := range []string{"nova", "nova/instances"} {
+			if err := os.Mkdir(filepath.Join(d.Root(), dir), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.hosts[name] = &host{c: c, name: name, daemon: d, log: filepath.Join(t.TempDir(), name+".log")}
+	}
+	for name, h := range c.hosts {
+		h.configure(c.other(name), more)
+		h.start()
+	}
+	c.until("both services are up", func() bool {
+		var out struct {
+			Services []struct{ State, Binary string }
+		}
+		c.must(http.MethodGet, c.URL("compute")+"/os-services", nil, &out)
+		n := 0
+		for _, s := range out.Services {
+			if s.Binary == "nova-compute" && s.State == "up" {
+				n++
+			}
+		}
+		return n == 2
+	})
+	return c
+}
+
+func (c *cloud) other(name string) *host {
+	if name == "one" {
+		return c.hosts["two"]
+	}
+	return c.hosts["one"]
+}
+
+// configure writes the node's nova.conf.
+func (h *host) configure(other *host, more string) {
+	conf := h.c.NodeConf(controller.NodeOptions{
+		Host: h.name, StatePath: statePath, Socket: filepath.Join(statePath, "bolide.sock"),
+		More: fmt.Sprintf("[DEFAULT]\ndebug = true\nrpc_response_timeout = 5\n[libvirt]\nlive_migration_uri = %s\nlive_migration_inbound_addr = 127.0.0.1\n%s",
+			other.daemon.URI(), more),
+	})
+	if err := os.WriteFile(h.path("nova.conf"), []byte(conf), 0o600); err != nil {
+		h.c.t.Fatal(err)
+	}
+}
+
+// path is a file of the node's state, as the test sees it.
+func (h *host) path(elements ...string) string {
+	return filepath.Join(append([]string{h.daemon.Root(), "nova"}, elements...)...)
+}
+
+// start runs the node.
+func (h *host) start() {
+	t := h.c.t
+	t.Helper()
+	f, err := os.OpenFile(h.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := h.daemon.Run(f, binary, "run", "--config-file", filepath.Join(statePath, "nova.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.program = p
+	t.Cleanup(func() {
+		_ = p.Signal(syscall.SIGTERM) // it may have been killed
+		select {
+		case <-p.Done():
+		case <-time.After(patience):
+			t.Errorf("node %s does not stop", h.name)
+			p.Kill()
+		}
+		_ = f.Close()
+		if b, err := os.ReadFile(h.log); err == nil && t.Failed() {
+			t.Logf("node %s:\n%s", h.name, b[max(0, len(b)-20000):])
+		}
+	})
+}
+
+// ask makes a request and reads the answer into out. It returns the status.
+func (c *cloud) ask(method, url string, in, out any) int {
+	c.t.Helper()
+	var body io.Reader
+	if in != nil {
+		raw, err := json.Marshal(in)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		body = bytes.NewReader(raw)
+	}
+	r, err := http.NewRequest(method, url, body) //nolint:noctx // bounded by the client
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r.Header.Set("X-Auth-Token", c.token)
+	r.Header.Set("OpenStack-API-Version", "placement 1.30")
+	resp, err := (&http.Client{Timeout: patience}).Do(r)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if resp.StatusCode >= 300 {
+		c.t.Logf("%s %s: %d %s", method, url, resp.StatusCode, raw)
+		return resp.StatusCode
+	}
+	if out != nil {
+		if err := json.Unmarshal(raw, out); err != nil {
+			c.t.Fatalf("%s %s: %v: %s", method, url, err, raw)
+		}
+	}
+	return resp.StatusCode
+}
+
+// must is ask for what has to succeed.
+func (c *cloud) must(method, url string, in, out any) {
+	c.t.Helper()
+	if status := c.ask(method, url, in, out); status >= 300 {
+		c.t.Fatalf("%s %s: status %d", method, url, status)
+	}
+}
+
+// until waits until check holds.
+func (c *cloud) until(what string, check func() bool) {
+	c.t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	over := time.After(patience)
+	for !check() {
+		select {
+		case <-tick.C:
+		case <-over:
+			c.t.Fatalf("waited for %s", what)
+		}
+	}
+}

@@ -116,15 +116,21 @@ func (c *Client) Wait(ctx context.Context, id string, want State) (Server, error
 		if v, err = c.Show(ctx, id); err != nil {
 			return true, err
 		}
-		if v.Status == "ERROR" && want.Status != "ERROR" {
-			return true, fmt.Errorf("server went to ERROR: %s", v.Fault.Message)
-		}
-		if v.Status == want.Status && v.Task == "" && (want.Power == 0 || v.Power == want.Power) {
-			return true, nil
-		}
-		return false, fmt.Errorf("server is %s, task %q, power %d; want %+v", v.Status, v.Task, v.Power, want)
+		return v.Reached(want)
 	})
 	return v, err
+}
+
+// Reached says whether a guest is in a state, or has gone to ERROR instead; the
+// error says what is missing.
+func (v Server) Reached(want State) (bool, error) {
+	if v.Status == "ERROR" && want.Status != "ERROR" {
+		return true, fmt.Errorf("server went to ERROR: %s", v.Fault.Message)
+	}
+	if v.Status == want.Status && v.Task == "" && (want.Power == 0 || v.Power == want.Power) {
+		return true, nil
+	}
+	return false, fmt.Errorf("server is %s, task %q, power %d; want %+v", v.Status, v.Task, v.Power, want)
 }
 
 // Options change the request for a guest; the keys are those of Nova's API.

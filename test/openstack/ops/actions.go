@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"bolide/test/openstack/api"
 )
@@ -36,34 +35,32 @@ func (s *Session) action(ctx context.Context, id, request string) (action, error
 	return one.Action, err
 }
 
-// lastActionSucceeded waits until all parts of the guest's newest action ended,
-// and says which failed.
-func (s *Session) lastActionSucceeded(ctx context.Context, id string) error {
+// lastActionEnded says whether all parts of the guest's newest action ended, and
+// which of them failed or goes on.
+func (s *Session) lastActionEnded(ctx context.Context, id string) (bool, error) {
 	list, err := s.actions(ctx, id)
 	if err != nil {
-		return err
+		return true, err
 	}
 	if len(list) == 0 {
-		return fmt.Errorf("server %s has no actions", id)
+		return true, fmt.Errorf("server %s has no actions", id)
 	}
-	return api.Until(ctx, 20*time.Second, func(ctx context.Context) (bool, error) {
-		a, err := s.action(ctx, id, list[0].Request)
-		if err != nil {
-			return true, err
+	a, err := s.action(ctx, id, list[0].Request)
+	if err != nil {
+		return true, err
+	}
+	if a.Message != "" {
+		return true, fmt.Errorf("%s failed: %s, %+v", a.Action, a.Message, a.Events)
+	}
+	for _, e := range a.Events {
+		if e.Result == "" {
+			return false, fmt.Errorf("%s of %s has not ended", e.Event, a.Action)
 		}
-		if a.Message != "" {
-			return true, fmt.Errorf("%s failed: %s, %+v", a.Action, a.Message, a.Events)
+		if e.Result != "Success" {
+			return true, fmt.Errorf("%s of %s ended with %s", e.Event, a.Action, e.Result)
 		}
-		for _, e := range a.Events {
-			if e.Result == "" {
-				return false, fmt.Errorf("%s of %s has not ended", e.Event, a.Action)
-			}
-			if e.Result != "Success" {
-				return true, fmt.Errorf("%s of %s ended with %s", e.Event, a.Action, e.Result)
-			}
-		}
-		return true, nil
-	})
+	}
+	return true, nil
 }
 
 // actionsRecorded: what was done to the guest is to be read in Nova's API.

@@ -31,6 +31,10 @@ type Op struct {
 // timeout bounds one operation; the slowest boots two guests after another.
 const timeout = 5 * time.Minute
 
+// changeTimeout bounds one change of a guest; the slowest wait for it to power
+// off, or to be copied.
+const changeTimeout = 150 * time.Second
+
 // All returns every operation in the order in which a full run takes them.
 func All() []Op {
 	return []Op{
@@ -43,33 +47,33 @@ func All() []Op {
 		{Name: "vnc_console", run: (*Session).vncConsole},
 		{Name: "diagnostics", run: (*Session).diagnostics},
 
-		{Name: "pause", run: (*Session).pause, awaited: true},
-		{Name: "unpause", run: (*Session).unpause, awaited: true},
-		{Name: "suspend", run: (*Session).suspend, awaited: true},
-		{Name: "resume", run: (*Session).resume, awaited: true},
-		{Name: "reboot_soft", run: (*Session).rebootSoft, awaited: true},
-		{Name: "reboot_hard", run: (*Session).rebootHard, awaited: true},
-		{Name: "stop", run: (*Session).stop, awaited: true},
-		{Name: "start", run: (*Session).start, awaited: true},
-		{Name: "guest_sees_disk_after_restart", run: (*Session).guestSeesFlavorDisk, awaited: true},
+		{Name: "pause", run: (*Session).pause},
+		{Name: "unpause", run: (*Session).unpause},
+		{Name: "suspend", run: (*Session).suspend},
+		{Name: "resume", run: (*Session).resume},
+		{Name: "reboot_soft", run: (*Session).rebootSoft},
+		{Name: "reboot_hard", run: (*Session).rebootHard},
+		{Name: "stop", run: (*Session).stop},
+		{Name: "start", run: (*Session).start},
+		{Name: "guest_sees_disk_after_restart", run: (*Session).guestSeesFlavorDisk},
 
-		{Name: "snapshot", run: (*Session).snapshot, awaited: true},
-		{Name: "boot_from_snapshot", run: (*Session).bootFromSnapshot, awaited: true},
+		{Name: "snapshot", run: (*Session).snapshot},
+		{Name: "boot_from_snapshot", run: (*Session).bootFromSnapshot},
 		{Name: "rescue", run: (*Session).rescue, awaited: true},
 		{Name: "unrescue", run: (*Session).unrescue, awaited: true},
 
-		{Name: "attach_interface", run: (*Session).attachInterface, awaited: true},
-		{Name: "detach_interface", run: (*Session).detachInterface, awaited: true},
+		{Name: "attach_interface", run: (*Session).attachInterface},
+		{Name: "detach_interface", run: (*Session).detachInterface},
 
-		{Name: "resize", run: (*Session).resize, awaited: true},
-		{Name: "confirm_resize", run: (*Session).confirmResize, awaited: true},
-		{Name: "resize_back_and_revert", run: (*Session).resizeBackAndRevert, awaited: true},
+		{Name: "resize", run: (*Session).resize},
+		{Name: "confirm_resize", run: (*Session).confirmResize},
+		{Name: "resize_back_and_revert", run: (*Session).resizeBackAndRevert},
 		{Name: "rebuild", run: (*Session).rebuild, awaited: true},
-		{Name: "set_admin_password", run: (*Session).setAdminPassword, awaited: true},
-		{Name: "shelve", run: (*Session).shelve, awaited: true},
-		{Name: "unshelve", run: (*Session).unshelve, awaited: true},
-		{Name: "lock_unlock", run: (*Session).lockUnlock, awaited: true},
-		{Name: "actions_recorded", run: (*Session).actionsRecorded, awaited: true},
+		{Name: "set_admin_password", run: (*Session).setAdminPassword},
+		{Name: "shelve", run: (*Session).shelve},
+		{Name: "unshelve", run: (*Session).unshelve},
+		{Name: "lock_unlock", run: (*Session).lockUnlock},
+		{Name: "actions_recorded", run: (*Session).actionsRecorded},
 
 		{Name: "delete", run: (*Session).delete},
 		{Name: "delete_leaves_nothing", run: (*Session).deleteLeavesNothing},
@@ -171,7 +175,9 @@ func (s *Session) guest(ctx context.Context) (string, error) {
 	return v.ID, err
 }
 
-// change asks for an action on the guest and waits for the state it leads to.
+// change asks for an action on the guest, and waits until the guest is in the
+// state it leads to and every part of the action succeeded. The state alone may
+// be the one from before, which a refused operation restores.
 func (s *Session) change(ctx context.Context, action string, arg any, want api.State) error {
 	id, err := s.guest(ctx)
 	if err != nil {
@@ -180,9 +186,14 @@ func (s *Session) change(ctx context.Context, action string, arg any, want api.S
 	if err := s.Act(ctx, id, action, arg, nil); err != nil {
 		return err
 	}
-	if _, err = s.Wait(ctx, id, want); err != nil {
-		return err
-	}
-	// The state may be the one from before, which a refused operation restores.
-	return s.lastActionSucceeded(ctx, id)
+	return api.Until(ctx, changeTimeout, func(ctx context.Context) (bool, error) {
+		if ended, err := s.lastActionEnded(ctx, id); !ended || err != nil {
+			return ended, err
+		}
+		v, err := s.Show(ctx, id)
+		if err != nil {
+			return true, err
+		}
+		return v.Reached(want)
+	})
 }

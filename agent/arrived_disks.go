@@ -38,7 +38,7 @@ func (a *arrival) fitDisks(ctx context.Context) error {
 			return fmt.Errorf("disk %s: %w", d.Name, err)
 		}
 	}
-	return nil
+	return a.makeKernel(ctx, dir)
 }
 
 // remakeSwap makes the swap disk in the size of the flavor that the guest now has.

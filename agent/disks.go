@@ -85,6 +85,14 @@ func recordOf(i *cloud.Image) imageRecord {
 	return r
 }
 
+// meta is the image's description as the guest's machine follows it.
+func (r imageRecord) meta() nova.ImageMeta {
+	return nova.ImageFromDict(map[string]any{
+		"id": r.ID, "name": r.Name, "status": r.Status, "disk_format": r.DiskFormat, "container_format": r.ContainerFormat,
+		"size": r.Size, "min_disk": r.MinDisk, "min_ram": r.MinRAM, "checksum": r.Checksum, "properties": r.Properties,
+	})
+}
+
 // readImage reads the argument that describes the image; an instance that boots from a volume has an empty one.
 func (s *spawn) readImage(argument string) error {
 	raw, ok := s.req.Args[argument]
@@ -123,6 +131,15 @@ func (t *task) cached(ctx context.Context, r imageRecord, limit int64) (*imageca
 	}
 	t.metrics.ImageCache(outcome)
 	return base, err
+}
+
+// bring brings an image that is known by its id alone into the cache.
+func (t *task) bring(ctx context.Context, id string) (*imagecache.Base, error) {
+	image, err := t.cloud.Images().Get(ctx, t.id, id)
+	if err != nil {
+		return nil, glanceError(id, err)
+	}
+	return t.cached(ctx, recordOf(image), 0)
 }
 
 // checkImage refuses an image that is not ready or asks for more than the flavor gives.

@@ -10,8 +10,7 @@ import (
 	"bolide/imagecache/disk"
 )
 
-// writeDrive writes the config drive under the name. It is written anew each time: its content is Nova's, and never
-// the guest's.
+// writeDrive writes the config drive under the name, in place of what has it.
 func (s *spawn) writeDrive(r guest.Request, name string) error {
 	files, err := guest.DriveFiles(guest.DriveRequest{
 		Request: r, Devices: s.devices, SecurityGroups: s.groups,

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -27,18 +26,13 @@ func (s *spawn) makeKernel(ctx context.Context, dir string) error {
 }
 
 func (t *task) makeBootFile(ctx context.Context, f bootFile, path string) error {
-	image, err := t.cloud.Images().Get(ctx, t.id, f.image)
-	if err != nil {
-		return err
+	if there(path) {
+		return nil
 	}
-	base, err := t.cached(ctx, recordOf(image), 0)
+	base, err := t.bring(ctx, f.image)
 	if err != nil {
 		return err
 	}
 	defer base.Release()
-	var there *disk.ErrExists
-	if err := t.disks.Copy(ctx, disk.Copy{Src: base.Path, Dst: path}); err != nil && !errors.As(err, &there) {
-		return err
-	}
-	return nil
+	return t.disks.Copy(ctx, disk.Copy{Src: base.Path, Dst: path})
 }

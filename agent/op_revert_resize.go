@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"bolide/agent/network"
+	"bolide/rpc"
 	"bolide/rpc/nova"
 )
 
@@ -217,13 +218,14 @@ func (m *coldMove) recordReverted(ctx context.Context) error {
 }
 
 // stopAgain ends an operation on a guest that was stopped before with the operation that stops guests, which the
-// change announces.
+// change announces. The guest has nothing to save.
 func (t *task) stopAgain(ctx context.Context, c change) error {
 	if err := t.move(ctx, c); err != nil {
 		return err
 	}
 	stop := *t
 	stop.op = opStop(t.Agent)
-	_, err := stop.perform(ctx)
+	stop.req = &rpc.Request{Context: t.rc, Args: map[string]json.RawMessage{"clean_shutdown": json.RawMessage("false")}}
+	_, err := stop.recorded(ctx)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"bolide/agent/guest"
@@ -28,6 +29,7 @@ type spawn struct {
 	password string                     // of the administrator, for the config drive
 	groups   []string                   // security groups of the ports, by name
 	powerOff bool                       // the guest is defined but not started
+	rescue   *guest.Rescue              // how the guest is rescued; nil: it is not
 
 	claim   *resources.Claim // of what the guest takes; nil: it was claimed before
 	disksOf guest.Disks
@@ -65,7 +67,7 @@ func (s *spawn) request(ctx context.Context) (guest.Request, error) {
 	return guest.Request{
 		Settings: s.guestSettings(), Host: s.guestHost(facts, sets),
 		Name:     s.inst.Name(s.cfg.Default.InstanceNameTemplate),
-		Instance: *s.inst, Image: s.meta, BlockDevices: s.bdms, Network: s.vifs,
+		Instance: *s.inst, Image: s.meta, BlockDevices: s.bdms, Network: s.vifs, Rescue: s.rescue,
 		Formats: s.diskFormats(), Created: time.Now(),
 	}, nil
 }
@@ -100,7 +102,8 @@ func (s *spawn) planDisks(r guest.Request) error {
 	return nil
 }
 
-// writeConfigDrive writes the disk that tells the guest who it is, if it is to have one.
+// writeConfigDrive writes the disk that tells the guest who it is, if it is to have one. One that is there stays: the
+// password and the files that the user put into it are nowhere else.
 func (s *spawn) writeConfigDrive(ctx context.Context) error {
 	r, err := s.request(ctx)
 	if err != nil {
@@ -111,6 +114,9 @@ func (s *spawn) writeConfigDrive(ctx context.Context) error {
 	}
 	if err := s.findTags(ctx); err != nil {
 		return err
+	}
+	if there(filepath.Join(s.instanceDir(s.inst.UUID()), guest.ConfigDisk)) {
+		return nil
 	}
 	return s.writeDrive(r, guest.ConfigDisk)
 }
@@ -159,7 +165,9 @@ func (s *spawn) define(ctx context.Context) error {
 	if err := s.hypervisor.Define(ctx, xml); err != nil {
 		return err
 	}
-	s.recordDefaults(r)
+	if s.rescue == nil {
+		s.recordDefaults(r)
+	}
 	s.inst.Set("vcpu_model", guest.VCPUModel(s.profile, described.CPU))
 	return nil
 }

@@ -44,7 +44,23 @@ func (a *Agent) periodic(ctx context.Context) error {
 			Limit: time.Minute, Do: a.syncSchedulers})
 	}
 	tasks = append(tasks, a.tidying()...)
+	tasks = append(tasks, a.deciding()...)
 	return periodic.Run(ctx, periodic.Options{Delay: d.PeriodicFuzzyDelay, Log: a.log}, tasks...)
+}
+
+// deciding are the tasks that end what waits for its user too long, and what moves left of instances deleted meanwhile.
+func (a *Agent) deciding() []periodic.Task {
+	d := a.cfg.Default
+	tasks := []periodic.Task{
+		{Name: "_cleanup_incomplete_migrations", Interval: spacing(d.InstanceDeleteInterval), Limit: 10 * time.Minute, Do: a.removeMoved},
+	}
+	if d.RescueTimeout > 0 {
+		tasks = append(tasks, periodic.Task{Name: "_poll_rescued_instances", Interval: time.Minute, Limit: 30 * time.Minute, Do: a.endLongRescues})
+	}
+	if d.ResizeConfirmWindow > 0 {
+		tasks = append(tasks, periodic.Task{Name: "_poll_unconfirmed_resizes", Interval: time.Minute, Limit: 10 * time.Minute, Do: a.confirmLongResizes})
+	}
+	return tasks
 }
 
 // tidying are the tasks that finish what deletes, shelving and the image cache leave to time.

@@ -85,6 +85,19 @@ const (
 	liveArrived change = "arrived running"
 	liveStayed  change = "stayed running"
 	liveBroken  change = "live migration broken off"
+
+	rescued        change = "rescued"
+	rescueFailed   change = "rescue failed"
+	unrescueDue    change = "unrescue due"
+	unrescued      change = "unrescued"
+	unrescueFailed change = "unrescue failed"
+
+	rebuildAccepted change = "rebuild accepted"
+	rebuildDevices  change = "rebuild devices"
+	rebuildSpawning change = "rebuild spawning"
+	rebuilt         change = "rebuilt"
+	rebuiltToStop   change = "rebuilt to stop"
+	rebuildFailed   change = "rebuild failed"
 )
 
 // keepTask in a rule leaves the task state as it is.
@@ -179,6 +192,19 @@ var transitions = map[change]rule{
 	liveArrived: {from: []nova.TaskState{nova.TaskMigrating}},
 	liveStayed:  {from: []nova.TaskState{nova.TaskMigrating}},
 	liveBroken:  {vm: []nova.VMState{nova.VMError}},
+
+	rescued:        {from: []nova.TaskState{nova.TaskRescuing}, vm: []nova.VMState{nova.VMRescued}},
+	rescueFailed:   {vm: []nova.VMState{nova.VMError}, task: keepTask},
+	unrescueDue:    {from: []nova.TaskState{nova.NoTask}, task: nova.TaskUnrescuing},
+	unrescued:      {from: []nova.TaskState{nova.TaskUnrescuing}, vm: []nova.VMState{nova.VMActive}},
+	unrescueFailed: {vm: []nova.VMState{nova.VMError}, task: keepTask},
+
+	rebuildAccepted: {from: []nova.TaskState{nova.TaskRebuilding}, task: nova.TaskRebuilding},
+	rebuildDevices:  {from: []nova.TaskState{nova.TaskRebuilding}, task: nova.TaskRebuildBlockDeviceMapping},
+	rebuildSpawning: {from: []nova.TaskState{nova.TaskRebuildBlockDeviceMapping}, task: nova.TaskRebuildSpawning},
+	rebuilt:         {from: []nova.TaskState{nova.TaskRebuildSpawning}, vm: []nova.VMState{nova.VMActive}},
+	rebuiltToStop:   {vm: []nova.VMState{nova.VMActive}, task: nova.TaskPoweringOff},
+	rebuildFailed:   {vm: []nova.VMState{nova.VMError}, task: keepTask},
 }
 
 // move makes the change: it sets the states and whatever else set changes on the instance, and saves them in one

@@ -59,6 +59,30 @@ func RecordedFormat(path string) (string, error) {
 	return formats[path], nil
 }
 
+// ForgetFormats drops the notes of disks that are gone, so that others of their names may have other formats. It leaves
+// the file alone where it knows nothing of them.
+func ForgetFormats(paths ...string) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	file := filepath.Join(filepath.Dir(paths[0]), FormatsFile)
+	formats, err := readFormats(file)
+	if err != nil {
+		return err
+	}
+	before := len(formats)
+	for _, p := range paths {
+		delete(formats, p)
+	}
+	if len(formats) == before {
+		return nil
+	}
+	if err := WriteFile(file, encodeFormats(formats)); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return nil
+}
+
 func readFormats(file string) (map[string]string, error) {
 	formats := map[string]string{}
 	b, err := os.ReadFile(file)

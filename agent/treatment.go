@@ -23,6 +23,8 @@ func (t *task) treat(ctx context.Context, remedy recovery.Remedy, p pages) error
 		return t.giveUpUnshelve(ctx, p)
 	case recovery.GiveUpImage:
 		return t.giveUpImage(ctx, p)
+	case recovery.GiveUpRescue:
+		return t.giveUpRescue(ctx, p)
 	case recovery.GiveUpTask:
 		return t.giveUpTask(ctx, p)
 	case recovery.Fail:
@@ -67,6 +69,7 @@ var repeats = map[recovery.Remedy]repetition{
 	recovery.Resume:     {operation: opResume},
 	recovery.SoftReboot: {operation: opReboot, arguments: map[string]any{"reboot_type": "SOFT"}},
 	recovery.HardReboot: {operation: opReboot, arguments: map[string]any{"reboot_type": "HARD"}},
+	recovery.Unrescue:   {operation: opUnrescue},
 	recovery.Offload:    {operation: opShelveOffload, arguments: map[string]any{"clean_shutdown": false}},
 }
 

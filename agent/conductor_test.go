@@ -42,6 +42,8 @@ func (r *recorder) Call(ctx context.Context, _ rpc.Context, _ rpc.Target, method
 	switch method {
 	case "object_action":
 		return r.act(args["objinst"].(*nova.Object), args["objmethod"].(string), args["kwargs"].(map[string]any))
+	case "migrate_server": // given back to the conductor, which may refuse it
+		return json.RawMessage("null"), r.note("call " + method)
 	case "object_class_action_versions":
 		return r.answer(args["objname"].(string), args["objmethod"].(string), args["args"].([]any), args["kwargs"].(map[string]any))
 	}
@@ -75,6 +77,8 @@ func (r *recorder) act(o *nova.Object, method string, kwargs map[string]any) (js
 	switch line {
 	case "Instance.save":
 		line = "save" + savedStates(o) + expectedTask(kwargs["expected_task_state"])
+	case "Migration.save":
+		line = "migration " + o.Str("status")
 	case "InstanceFault.create":
 		line = fmt.Sprintf("fault %d %s", o.Int("code"), o.Str("message"))
 	}
@@ -167,7 +171,7 @@ func (r *recorder) written() []string {
 	defer r.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(r.lines), func(line string) bool {
 		word, _, _ := strings.Cut(line, " ")
-		return !slices.Contains([]string{"save", "event", "fault", "action", "cast", "Instance.destroy"}, word)
+		return !slices.Contains([]string{"save", "event", "fault", "action", "cast", "call", "migration", "Instance.destroy"}, word)
 	})
 }
 

@@ -101,7 +101,7 @@ func (e *evacuation) claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.inst.Set("migration_context", m.moveContext(topology))
+	e.inst.Set("migration_context", m.task.moveContext(e.migration, topology))
 	if err := e.cond.SaveInstance(ctx, e.inst, nova.Expect{}); err != nil {
 		return err
 	}

@@ -66,6 +66,7 @@ func newNode(t *testing.T, options map[string]string) *node {
 		t.Fatal(err)
 	}
 	n.Agent.conductor = nova.NewConductor(n.conductor, n.profile, cfg.Default.Host)
+	n.peers = nova.NewComputeClient(n.conductor)
 	n.cloud = cloudtest.Serve(t, n.makeServices(t)).Open()
 	n.ports = network.New(n.cloud.Network(), cfg.Default.Host, networkOptions(cfg, n.log))
 	tracker := resourceOptions(cfg)

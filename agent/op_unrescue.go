@@ -24,7 +24,7 @@ func opUnrescue(*Agent) operation {
 				return nil, err
 			}
 			if err := s.run(ctx, s.unrescueSteps()); err != nil {
-				if !interrupted(err) {
+				if !interrupted(err) && !stopping(ctx) { // the next start goes on
 					err = errors.Join(err, t.move(context.WithoutCancel(ctx), unrescueFailed))
 				}
 				return nil, err

@@ -70,4 +70,5 @@ func parked(err error) bool {
 var repeatable = []string{
 	"terminate_instance", "soft_delete_instance", "restore_instance", "start_instance", "stop_instance", "pause_instance",
 	"unpause_instance", "suspend_instance", "resume_instance", "reboot_instance", "shelve_offload_instance",
+	"unrescue_instance",
 }

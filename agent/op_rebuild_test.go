@@ -56,7 +56,7 @@ func TestRebuild(t *testing.T) {
 	if err := os.WriteFile(mark, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	got, err := m.rebuilt(t, m.addImage(t, "image", nil), nil)
+	got, err := m.rebuilt(t, m.bootableImage(t, "image", nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestRebuildOfAStoppedGuestLeavesItOff(t *testing.T) {
 	if _, err := m.ask(t, opStop, nova.TaskPoweringOff, map[string]any{"clean_shutdown": false}); err != nil {
 		t.Fatal(err)
 	}
-	got, err := m.rebuilt(t, m.addImage(t, "image", nil), nil)
+	got, err := m.rebuilt(t, m.bootableImage(t, "image", nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestRebuildOfAStoppedGuestLeavesItOff(t *testing.T) {
 // An image that cannot be had costs nobody his guest.
 func TestARebuildWithoutItsImageChangesNothing(t *testing.T) {
 	m := movable(t)
-	lost := m.addImage(t, "lost", nil)
+	lost := m.bootableImage(t, "lost", nil)
 	m.services = refuseData(lost)
 	got, err := m.rebuilt(t, lost, nil)
 	if !nova.Is(err, "BuildAbortException") {
@@ -122,7 +122,7 @@ func TestARebuildThatFailsLateLeavesTheInstanceInError(t *testing.T) {
 		}
 		return nil
 	}
-	got, err := m.rebuilt(t, m.addImage(t, "image", nil), nil)
+	got, err := m.rebuilt(t, m.bootableImage(t, "image", nil), nil)
 	if err == nil || !slices.Contains(got, "save vm_state=error task_state=rebuild_spawning") && !slices.Contains(got, "save vm_state=error") {
 		t.Errorf("err = %v, written %q", err, got)
 	}
@@ -130,7 +130,7 @@ func TestARebuildThatFailsLateLeavesTheInstanceInError(t *testing.T) {
 
 func TestPreservingEphemeralDisksIsRefused(t *testing.T) {
 	m := movable(t)
-	got, err := m.rebuilt(t, m.addImage(t, "image", nil), map[string]any{"preserve_ephemeral": true})
+	got, err := m.rebuilt(t, m.bootableImage(t, "image", nil), map[string]any{"preserve_ephemeral": true})
 	if !nova.Is(err, "PreserveEphemeralNotSupported") {
 		t.Errorf("err = %v", err)
 	}
@@ -181,7 +181,7 @@ func TestEvacuate(t *testing.T) {
 				if err := os.RemoveAll(m.dir); err != nil {
 					t.Fatal(err)
 				}
-				m.conductor.instance.Set("image_ref", m.addImage(t, "image", nil))
+				m.conductor.instance.Set("image_ref", m.bootableImage(t, "image", nil))
 			}
 			got, err := m.rebuilt(t, "", map[string]any{
 				"image_ref": nil, "recreate": true, "on_shared_storage": nil, "migration": m.migration,

@@ -15,8 +15,8 @@ import (
 	"bolide/test/virt"
 )
 
-// addImage gives the image service an image that boots.
-func (n *node) addImage(t *testing.T, name string, properties image.Record) string {
+// bootableImage gives the image service an image that boots.
+func (n *node) bootableImage(t *testing.T, name string, properties image.Record) string {
 	t.Helper()
 	record := image.Record{"name": name, "disk_format": "raw", "container_format": "bare", "visibility": "public"}
 	for k, v := range properties {
@@ -105,7 +105,7 @@ func TestRescueAndBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := movable(t)
 			normal := m.domain(t)
-			got, err := m.rescued(t, m.addImage(t, name, c.properties))
+			got, err := m.rescued(t, m.bootableImage(t, name, c.properties))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,7 +136,7 @@ func TestRescueAndBack(t *testing.T) {
 func TestARescueThatFailsIsUndone(t *testing.T) {
 	m := movable(t)
 	normal := m.domain(t)
-	broken := m.addImage(t, "broken", nil)
+	broken := m.bootableImage(t, "broken", nil)
 	m.services = refuseData(broken)
 	got, err := m.rescued(t, broken)
 	if !nova.Is(err, "InstanceNotRescuable") {
@@ -160,7 +160,7 @@ func TestARescueThatFailsIsUndone(t *testing.T) {
 
 func TestUnrescueWithoutADescriptionMakesOne(t *testing.T) {
 	m := movable(t)
-	if _, err := m.rescued(t, m.addImage(t, "rescue", nil)); err != nil {
+	if _, err := m.rescued(t, m.bootableImage(t, "rescue", nil)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(m.dir, unrescueFile)); err != nil {
@@ -176,7 +176,7 @@ func TestUnrescueWithoutADescriptionMakesOne(t *testing.T) {
 
 func TestALongRescueEnds(t *testing.T) {
 	m := movable(t)
-	if _, err := m.rescued(t, m.addImage(t, "rescue", nil)); err != nil {
+	if _, err := m.rescued(t, m.bootableImage(t, "rescue", nil)); err != nil {
 		t.Fatal(err)
 	}
 	m.note(nova.NoTask)

@@ -108,7 +108,7 @@ func (n *Notifier) Notify(rc Context, m Notification) {
 	id, at := uuid.NewString(), time.Now().UTC().Format("2006-01-02 15:04:05.000000")
 	for _, driver := range n.o.Drivers {
 		if driver == "log" {
-			n.write(m, id, at)
+			n.write(rc, m, id, at)
 			continue
 		}
 		for _, topic := range m.Topics {
@@ -126,7 +126,7 @@ func (n *Notifier) Notify(rc Context, m Notification) {
 }
 
 // write is the driver log.
-func (n *Notifier) write(m Notification, id, at string) {
+func (n *Notifier) write(rc Context, m Notification, id, at string) {
 	text, err := appendJSON(nil, m.Payload)
 	if err != nil {
 		n.log.WithError(err).WithField("event", m.Event).Error("notification not logged")
@@ -137,7 +137,7 @@ func (n *Notifier) write(m Notification, id, at string) {
 		level = logrus.ErrorLevel
 	}
 	n.log.WithFields(logrus.Fields{
-		"event": m.Event, "publisher": m.Publisher, "message_id": id, "timestamp": at, "payload": string(text),
+		"event": m.Event, "publisher": m.Publisher, "request_id": rc.RequestID(), "message_id": id, "timestamp": at, "payload": string(text),
 	}).Log(level, "notification")
 }
 

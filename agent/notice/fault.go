@@ -59,10 +59,13 @@ func Call(err error, args map[string]json.RawMessage) map[string]any {
 	return map[string]any{"exception": exception(err), "args": told}
 }
 
-// plain takes the wrapping off versioned objects.
+// plain takes the wrapping off versioned objects; a list object is a list.
 func plain(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
+		if list, ok := v["objects"].([]any); ok {
+			return plain(list)
+		}
 		for _, key := range []string{"nova_object.data", "versioned_object.data"} {
 			if data, ok := v[key]; ok {
 				return plain(data)

@@ -214,7 +214,7 @@ func TestFaultsAreToldInNovasFields(t *testing.T) {
 	failure := fmt.Errorf("ask the agent: %w", nova.NewError("QemuGuestAgentNotEnabled", nil))
 	args := map[string]json.RawMessage{
 		"new_pass": json.RawMessage(`"secret"`),
-		"instance": json.RawMessage(`{"nova_object.name": "Instance", "nova_object.data": {"uuid": "u", "flavor": {"nova_object.data": {"id": 1}}, "tags": [{"nova_object.data": {"tag": "t"}}]}}`),
+		"instance": json.RawMessage(`{"nova_object.name": "Instance", "nova_object.data": {"uuid": "u", "flavor": {"nova_object.data": {"id": 1}}, "tags": {"nova_object.data": {"objects": [{"nova_object.data": {"tag": "t"}}]}}}}`),
 	}
 	for _, r := range recordings(t) {
 		switch r.Event {

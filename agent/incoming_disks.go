@@ -27,7 +27,6 @@ type incoming struct {
 	*spawn
 	data    *nova.LiveMigrateData
 	records []diskRecord // of the source's that are copied
-	came    bool         // from Neutron's view: the ports were told of the move
 }
 
 func (in *incoming) dir() string { return in.instanceDir(in.inst.UUID()) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 
@@ -33,12 +34,19 @@ log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
 
 // qemuConf lets go of what needs systemd or is shared with the machine: virtlogd,
 // security labels, cgroups, mount namespaces per guest and owner records in xattrs.
+// The ports of displays are a range of its own: libvirt looks for a free port before
+// QEMU takes it, so two libvirtds on one loopback would now and then choose the same.
 const qemuConf = `stdio_handler = "file"
 security_driver = "none"
 cgroup_controllers = []
 namespaces = []
 remember_owner = 0
+remote_display_port_min = %d
+remote_display_port_max = %d
 `
+
+// displays is how many guests of one libvirtd have a display at a time.
+const displays = 64
 
 // writeTree makes the private directories and the configuration below dir.
 func writeTree(dir string) error {
@@ -52,9 +60,10 @@ func writeTree(dir string) error {
 			return err
 		}
 	}
+	display := 5900 + displays*rand.IntN(400)
 	files := map[string]string{
 		"etc/libvirtd.conf": fmt.Sprintf(daemonConf, uuid.NewString()),
-		"etc/qemu.conf":     qemuConf,
+		"etc/qemu.conf":     fmt.Sprintf(qemuConf, display, display+displays-1),
 		"nokvm":             "",
 	}
 	for name, text := range files {

@@ -59,8 +59,8 @@ func All() []Op {
 
 		{Name: "snapshot", run: (*Session).snapshot},
 		{Name: "boot_from_snapshot", run: (*Session).bootFromSnapshot},
-		{Name: "rescue", run: (*Session).rescue, awaited: true},
-		{Name: "unrescue", run: (*Session).unrescue, awaited: true},
+		{Name: "rescue", run: (*Session).rescue},
+		{Name: "unrescue", run: (*Session).unrescue},
 
 		{Name: "attach_interface", run: (*Session).attachInterface},
 		{Name: "detach_interface", run: (*Session).detachInterface},
@@ -68,7 +68,7 @@ func All() []Op {
 		{Name: "resize", run: (*Session).resize},
 		{Name: "confirm_resize", run: (*Session).confirmResize},
 		{Name: "resize_back_and_revert", run: (*Session).resizeBackAndRevert},
-		{Name: "rebuild", run: (*Session).rebuild, awaited: true},
+		{Name: "rebuild", run: (*Session).rebuild},
 		{Name: "set_admin_password", run: (*Session).setAdminPassword},
 		{Name: "shelve", run: (*Session).shelve},
 		{Name: "unshelve", run: (*Session).unshelve},

@@ -134,8 +134,8 @@ func (d *departure) resume(ctx context.Context) error {
 var underWay = []nova.MigrationStatus{nova.MigrationQueued, nova.MigrationPreparing, nova.MigrationRunning, nova.MigrationPostCopy}
 
 // endMigration settles a live migration of which only the records tell, such as one that another program began. Which
-// storage the hosts share is not known then, and no file is removed. One that the conductor has yet to send here is left
-// to it.
+// storage the hosts share is not known then, and no file is removed. One for which the conductor is still looking for a
+// host is left to it; one that it has sent here and that did not come has been lost with the process before.
 func (t *task) endMigration(ctx context.Context) error {
 	moves, err := t.cond.MigrationsByFilters(ctx, map[string]any{
 		"instance_uuid": t.inst.UUID(), "source_compute": t.cfg.Default.Host, "migration_type": string(nova.MigrationLive),
@@ -154,7 +154,7 @@ func (t *task) endMigration(ctx context.Context) error {
 		return ignoreVanished(d.recordStayed(ctx))
 	}
 	d.migration = slices.MaxFunc(moves, func(a, b *nova.Migration) int { return cmp.Compare(a.ID(), b.ID()) })
-	if d.migration.Status() == nova.MigrationAccepted {
+	if d.migration.Status() == nova.MigrationAccepted && d.migration.DestNode() == "" {
 		return nil
 	}
 	d.dest, d.number, d.block, d.zone = d.migration.DestCompute(), d.migration.ID(), json.RawMessage("null"), d.inst.Raw("availability_zone")

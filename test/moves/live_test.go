@@ -3,8 +3,11 @@ package moves
 import (
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"bolide/hypervisor"
 )
@@ -160,5 +163,124 @@ func TestGuestGoesAndComesBack(t *testing.T) {
 	s.isAt(from)
 	c.must(http.MethodPost, c.URL("compute")+"/servers/"+s.id+"/action", map[string]any{"reboot": map[string]string{"type": "HARD"}}, nil)
 	s.settles("ACTIVE", from)
+	s.isAt(from)
+}
+
+// slow makes the memory of a guest take its time, so that tests can meet it on its way.
+const slow = "live_migration_bandwidth = 1\n"
+
+// abort asks for the end of the guest's last move.
+func (s *server) abort() {
+	s.c.t.Helper()
+	url := s.c.URL("compute") + "/servers/" + s.id + "/migrations/" + strconv.Itoa(s.last().ID)
+	s.c.must(http.MethodDelete, url, nil, nil)
+}
+
+// elsewhere is the name of the host that the guest is not on.
+func (s *server) elsewhere(from string) string { return s.c.other(from).name }
+
+func TestAbortedGuestStays(t *testing.T) {
+	c := twoHosts(t, slow)
+	s := c.boot()
+	from := s.show().Host
+	s.leave(s.elsewhere(from))
+	s.ends("running")
+	s.abort()
+	s.settles("ACTIVE", from)
+	s.ends("cancelled")
+	s.isAt(from)
+}
+
+// TestKilledAgents kills the agents at many moments of a move, source and destination by turns. libvirt goes on alone; when
+// the agent is back the guest is on one host, the records name it, and nothing is left on the other.
+func TestKilledAgents(t *testing.T) {
+	c := twoHosts(t, slow)
+	s := c.boot()
+	for n := range 8 {
+		from := s.show().Host
+		to := s.elsewhere(from)
+		before := s.last().ID
+		s.leave(to)
+		moment := time.NewTimer(time.Duration(n/2) * 400 * time.Millisecond)
+		<-moment.C
+		victim := c.hosts[from]
+		if n%2 == 1 {
+			victim = c.hosts[to]
+		}
+		met := s.last().Status
+		victim.program.Kill()
+		victim.start()
+		c.until("the move to be over", func() bool {
+			m := s.last()
+			return m.ID > before && (m.Status == "completed" || m.Status == "failed" || m.Status == "cancelled")
+		})
+		where := s.settles("ACTIVE", "").Host
+		t.Logf("%s killed on the way from %s to %s, %s: the move %s, the guest is on %s", victim.name, from, to, met, s.last().Status, where)
+		s.isAt(where)
+	}
+}
+
+// TestStoppedSourceGoesOnLater stops the source's agent as a service manager would: the guest's move is not aborted for it.
+func TestStoppedSourceGoesOnLater(t *testing.T) {
+	c := twoHosts(t, slow+"[DEFAULT]\ngraceful_shutdown_timeout = 1\n")
+	s := c.boot()
+	from := s.show().Host
+	to := s.elsewhere(from)
+	s.leave(to)
+	s.ends("running")
+	if err := c.hosts[from].program.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-c.hosts[from].program.Done()
+	c.hosts[from].start()
+	s.ends("completed")
+	s.settles("ACTIVE", to)
+	s.isAt(to)
+}
+
+// TestDeletedOnTheWay deletes a guest that is moving: nothing of it is left on either host.
+func TestDeletedOnTheWay(t *testing.T) {
+	c := twoHosts(t, slow)
+	s := c.boot()
+	s.leave(s.elsewhere(s.show().Host))
+	s.ends("running")
+	c.must(http.MethodDelete, c.URL("compute")+"/servers/"+s.id, nil, nil)
+	c.until("the guest to be gone", func() bool {
+		return c.ask(http.MethodGet, c.URL("compute")+"/servers/"+s.id, nil, nil) == http.StatusNotFound
+	})
+	for name, h := range c.hosts {
+		c.until("nothing to be left on "+name, func() bool {
+			_, derr := h.guestOn(s.id)
+			_, ferr := os.Stat(h.path("instances", s.id))
+			return derr != nil && os.IsNotExist(ferr)
+		})
+	}
+	if n := c.allocated(s.id); n != 0 {
+		t.Errorf("the guest holds %d allocations", n)
+	}
+}
+
+// TestDirectoryInTheWay: a directory that the destination did not make for the guest is not touched, and the guest stays.
+func TestDirectoryInTheWay(t *testing.T) {
+	c := twoHosts(t, "")
+	s := c.boot()
+	from := s.show().Host
+	there := c.other(from)
+	kept := there.path("instances", s.id, "disk")
+	if err := os.Mkdir(there.path("instances", s.id), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(kept, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.leave(there.name)
+	s.ends("failed")
+	s.settles("ACTIVE", from)
+	if b, err := os.ReadFile(kept); err != nil || string(b) != "precious" {
+		t.Errorf("the directory's content: %q, %v", b, err)
+	}
+	if err := os.RemoveAll(there.path("instances", s.id)); err != nil {
+		t.Fatal(err)
+	}
 	s.isAt(from)
 }

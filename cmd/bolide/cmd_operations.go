@@ -59,7 +59,7 @@ func printOperation(w io.Writer, st style, o *status.Operation) {
 	case o.Error != "":
 		result = st.paint(red, "failed")
 	}
-	fmt.Fprintf(w, "%s  %s  %s after %s  %s  %s\n", o.Started.Local().Format(time.DateTime), plain(o.Name),
+	fmt.Fprintf(w, "%s  %s  %s after %s  %s  %s\n", o.Started.In(st.now.Location()).Format(time.DateTime), plain(o.Name),
 		result, span(took), plain(o.Instance), st.paint(faint, plain(o.RequestID)))
 	var steps []string
 	for _, s := range o.History {
@@ -103,7 +103,7 @@ func (a *app) followOperations(ctx context.Context) error {
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			return fmt.Errorf("event: %w", err)
 		}
-		if _, err := io.WriteString(a.out, eventLine(a.style(e.Time), &e)); err != nil {
+		if _, err := io.WriteString(a.out, eventLine(a.style(e.Time.Local()), &e)); err != nil {
 			return err
 		}
 	}
@@ -114,7 +114,7 @@ func (a *app) followOperations(ctx context.Context) error {
 }
 
 func eventLine(st style, e *status.Event) string {
-	at := e.Time.Local().Format(time.TimeOnly)
+	at := e.Time.In(st.now.Location()).Format(time.TimeOnly)
 	if e.Operation == nil {
 		return fmt.Sprintf("%s  %s\n", at, st.paint(yellow, "some events were lost"))
 	}

@@ -61,9 +61,6 @@ func TestPages(t *testing.T) {
 		golden(t, "instance.txt", b.Bytes())
 	})
 	t.Run("operations", func(t *testing.T) {
-		local := time.Local
-		time.Local = time.UTC // operations show local time
-		defer func() { time.Local = local }()
 		var b bytes.Buffer
 		for _, o := range append(board.Finished(), board.Operations()...) {
 			printOperation(&b, st, &o)

@@ -17,9 +17,9 @@ import (
 // style is how a page looks: with colours on a terminal, plain elsewhere.
 type style struct {
 	colours bool
-	width   int // of the terminal in columns; 0 = not known
-	height  int // in lines
-	now     time.Time
+	width   int       // of the terminal in columns; 0 = not known
+	height  int       // in lines
+	now     time.Time // times of day are shown in its zone
 }
 
 // styleOf looks at where output goes. NO_COLOR (no-color.org) is heeded.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,10 +12,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"bolide/agent/cloud"
 	"bolide/agent/config"
 	"bolide/agent/guest"
-	"bolide/agent/status"
 	"bolide/imagecache"
 	"bolide/imagecache/disk"
 	"bolide/rpc/nova"
@@ -30,67 +27,6 @@ func diskOptions(c *config.Config, log *logrus.Entry) disk.Options {
 		Preallocate:   c.Default.PreallocateImages,
 		Log:           log.WithField("part", "disk"),
 	}
-}
-
-func cacheOptions(c *config.Config, tool *disk.Tool, log *logrus.Entry) imagecache.Options {
-	return imagecache.Options{
-		Dir:       filepath.Join(c.Default.InstancesPath, c.ImageCache.SubdirectoryName),
-		Locks:     filepath.Join(c.Default.InstancesPath, "locks"),
-		Tool:      tool,
-		ForceRaw:  c.Default.ForceRawImages,
-		VMDKTypes: c.Compute.VMDKAllowedTypes,
-		Attempts:  c.Glance.NumRetries + 1,
-		Log:       log.WithField("part", "images"),
-	}
-}
-
-// imageSource opens images in the name of who asked for the guest.
-type imageSource struct {
-	images *cloud.Images
-	id     cloud.Identity
-}
-
-var _ imagecache.Source = imageSource{}
-
-func (s imageSource) Open(ctx context.Context, imageID string, offset int64) (io.ReadCloser, error) {
-	return s.images.Open(ctx, s.id, imageID, offset)
-}
-
-// imageRecord is the plain form in which Nova passes an image along.
-type imageRecord struct {
-	ID              string         `json:"id"`
-	Name            string         `json:"name"`
-	Status          string         `json:"status"`
-	DiskFormat      string         `json:"disk_format"`
-	ContainerFormat string         `json:"container_format"`
-	Size            int64          `json:"size"`
-	MinDisk         int64          `json:"min_disk"` // GiB
-	MinRAM          int64          `json:"min_ram"`  // MiB
-	Checksum        string         `json:"checksum"` // MD5
-	HashAlgo        string         `json:"os_hash_algo"`
-	HashValue       string         `json:"os_hash_value"`
-	Properties      map[string]any `json:"properties"`
-}
-
-// recordOf is the plain form of what Glance says.
-func recordOf(i *cloud.Image) imageRecord {
-	r := imageRecord{
-		ID: i.ID, Name: i.Name, Status: i.Status, DiskFormat: i.DiskFormat, ContainerFormat: i.ContainerFormat,
-		Size: i.Size, MinDisk: i.MinDisk, MinRAM: i.MinRAM, Checksum: i.Checksum, HashAlgo: i.HashAlgo, HashValue: i.HashValue,
-		Properties: make(map[string]any, len(i.Properties)),
-	}
-	for k, v := range i.Properties {
-		r.Properties[k] = v
-	}
-	return r
-}
-
-// meta is the image's description as the guest's machine follows it.
-func (r imageRecord) meta() nova.ImageMeta {
-	return nova.ImageFromDict(map[string]any{
-		"id": r.ID, "name": r.Name, "status": r.Status, "disk_format": r.DiskFormat, "container_format": r.ContainerFormat,
-		"size": r.Size, "min_disk": r.MinDisk, "min_ram": r.MinRAM, "checksum": r.Checksum, "properties": r.Properties,
-	})
 }
 
 // readImage reads the argument that describes the image; an instance that boots from a volume has an empty one.
@@ -108,38 +44,6 @@ func (s *spawn) readImage(argument string) error {
 	}
 	s.meta = nova.ImageFromDict(dict)
 	return nil
-}
-
-// cacheImage is what the image cache has to know of an image that is to fit a disk of limit bytes; 0: any.
-func (r imageRecord) cacheImage(limit int64) imagecache.Image {
-	return imagecache.Image{
-		ID: r.ID, DiskFormat: r.DiskFormat, ContainerFormat: r.ContainerFormat, Size: r.Size,
-		HashAlgo: r.HashAlgo, HashValue: r.HashValue, MD5: r.Checksum, Limit: limit,
-	}
-}
-
-// cached is the base that the image is in the cache, fetched first if need be; limit is how many bytes the disk to be
-// made of it may have, 0: any.
-func (t *task) cached(ctx context.Context, r imageRecord, limit int64) (*imagecache.Base, error) {
-	outcome := status.CacheMiss
-	if t.images.Cached(r.ID) {
-		outcome = status.CacheHit
-	}
-	base, err := t.images.Get(ctx, r.cacheImage(limit), imageSource{t.cloud.Images(), t.id}, t.entry.Progress)
-	if err != nil {
-		outcome = status.CacheFail
-	}
-	t.metrics.ImageCache(outcome)
-	return base, err
-}
-
-// bring brings an image that is known by its id alone into the cache.
-func (t *task) bring(ctx context.Context, id string) (*imagecache.Base, error) {
-	image, err := t.cloud.Images().Get(ctx, t.id, id)
-	if err != nil {
-		return nil, glanceError(id, err)
-	}
-	return t.cached(ctx, recordOf(image), 0)
 }
 
 // checkImage refuses an image that is not ready or asks for more than the flavor gives.
@@ -270,15 +174,28 @@ func (s *spawn) makeEphemeral(ctx context.Context, path string, d guest.Disk) er
 		size, fs = d.Mapping.VolumeSize(), d.Mapping.GuestFormat()
 		number, _ = strconv.Atoi(strings.TrimPrefix(d.Name, guest.EphemeralPrefix))
 	}
-	base, err := s.images.Ephemeral(ctx, imagecache.Ephemeral{
-		SizeGiB: size, GuestFormat: fs, DefaultFormat: s.cfg.Default.DefaultEphemeralFormat,
-		OSType: s.inst.OSType(), Label: "ephemeral" + strconv.Itoa(number),
-	})
+	e := s.ephemeralBase(size, s.inst.OSType())
+	e.GuestFormat, e.Label = fs, "ephemeral"+strconv.Itoa(number)
+	base, err := s.images.Ephemeral(ctx, e)
 	if err != nil {
 		return fmt.Errorf("ephemeral disk of %d GiB: %w", size, err)
 	}
 	defer base.Release()
 	return s.makeDisk(ctx, path, base, size*gib)
+}
+
+// ephemeralBase is the empty disk under ephemeral disks of size GiB, with the file system that the host's configuration
+// has for the operating system.
+func (a *Agent) ephemeralBase(size int64, osType string) imagecache.Ephemeral {
+	e := imagecache.Ephemeral{
+		SizeGiB: size, OSType: osType, DefaultFormat: a.cfg.Default.DefaultEphemeralFormat, Commands: map[string]string{},
+	}
+	for _, line := range a.cfg.Default.VirtMkfs {
+		if system, command, ok := strings.Cut(line, "="); ok {
+			e.Commands[system] = command
+		}
+	}
+	return e
 }
 
 // makeSwap makes the swap disk. Its size is in MiB, in the block device mapping as in the flavor.

@@ -49,7 +49,7 @@ func stepOf(failure error) string {
 
 // serviceNames are the names by which operators know the services.
 var serviceNames = map[string]string{
-	"identity": "Keystone", "image": "Glance", "network": "Neutron", "placement": "Placement", "volume": "Cinder", "block-storage": "Cinder",
+	"identity": "Keystone", "image": "Glance", "network": "Neutron", "placement": "Placement", "volume": "Cinder", "block-storage": "Cinder", "key": "Barbican",
 }
 
 // causeOf says which part did not do what was asked of it.

@@ -33,6 +33,7 @@ func (a *Agent) sweepImages(ctx context.Context) error {
 		Remove:      a.cfg.ImageCache.RemoveUnusedBaseImages,
 		OriginalAge: a.cfg.ImageCache.RemoveUnusedOriginalMinimumAge,
 		ResizedAge:  a.cfg.ImageCache.RemoveUnusedResizedMinimumAge,
+		MaxBytes:    int64(a.cfg.Bolide.ImageCacheSize) * gib,
 	}
 	for _, i := range instances {
 		a.addUses(&o, i, bdms[i.UUID()])
@@ -57,8 +58,7 @@ func (a *Agent) addUses(o *imagecache.SweepOptions, i *nova.Instance, bdms []*no
 		case b.IsSwap():
 			o.Names = append(o.Names, imagecache.SwapName(b.VolumeSize()))
 		case b.IsEphemeral():
-			e := imagecache.Ephemeral{SizeGiB: b.VolumeSize(), OSType: i.OSType(), DefaultFormat: a.cfg.Default.DefaultEphemeralFormat}
-			o.Names = append(o.Names, e.Name())
+			o.Names = append(o.Names, a.ephemeralBase(b.VolumeSize(), i.OSType()).Name())
 		}
 	}
 }

@@ -127,7 +127,7 @@ func (in *incoming) baseLike(ctx context.Context, name string) (*imagecache.Base
 	if err != nil {
 		return nil, err
 	}
-	return &imagecache.Base{Path: path, Format: "raw"}, nil
+	return in.images.Existing(ctx, filepath.Base(path))
 }
 
 // imageBase is the image in the cache.

@@ -2,9 +2,7 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -95,7 +93,11 @@ func (p probe) measureDisk(f *resources.Figures) error {
 	f.LocalUsedGB = block * int64(st.Blocks-st.Bfree) / gib
 	f.DiskAvailableLeast = (block*int64(st.Bavail)/gib*gib - p.overcommitted(dir)) / gib
 	if p.cfg.Workarounds.ReserveDiskResourceForImageCache {
-		f.ImageCacheGB = (treeSize(filepath.Join(dir, p.cfg.ImageCache.SubdirectoryName)) + gib - 1) / gib
+		cached, err := p.images.Bytes()
+		if err != nil {
+			return fmt.Errorf("measure the image cache: %w", err)
+		}
+		f.ImageCacheGB = (cached + gib - 1) / gib
 	}
 	return nil
 }
@@ -129,20 +131,6 @@ func allocated(path string) int64 {
 		return 0
 	}
 	return st.Blocks * 512
-}
-
-func treeSize(dir string) int64 {
-	var sum int64
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() {
-			sum += allocated(path)
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0
-	}
-	return sum
 }
 
 // Traits implements [resources.Probe].

@@ -48,8 +48,14 @@ func cloudOptions(c *config.Config, log *logrus.Entry) cloud.Options {
 	volume := serviceOptions(c.Cinder.Auth)
 	volume.Retries = retries(c.Cinder.HTTPRetries)
 	locateVolumes(&volume.Endpoint, c.Cinder)
+	key := cloud.ServiceOptions{
+		Auth: cloud.Auth{CAFile: c.Barbican.VerifySSLPath, Insecure: !c.Barbican.VerifySSL},
+		Endpoint: cloud.Endpoint{
+			Override: c.Barbican.Endpoint, Interfaces: []string{c.Barbican.EndpointType}, Region: c.Barbican.RegionName,
+		},
+	}
 	return cloud.Options{
-		Image: image, Network: network, Placement: serviceOptions(c.Placement.Auth), Volume: volume,
+		Image: image, Network: network, Placement: serviceOptions(c.Placement.Auth), Volume: volume, Key: key,
 		ServiceUser:   cloud.ServiceUser{Auth: credentials(c.ServiceUser.Auth), SendToken: c.ServiceUser.SendServiceUserToken},
 		ExtensionSync: c.Neutron.ExtensionSyncInterval,
 		Log:           log,

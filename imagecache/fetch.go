@@ -132,7 +132,7 @@ func (c *Cache) newJudge(ctx context.Context, img Image, file *os.File, start in
 	if j.sum, err = newChecksum(img); err != nil {
 		return j, err
 	}
-	if j.verifier, err = c.opts.Signatures.verifier(ctx, img); err != nil {
+	if j.verifier, err = img.Signatures.verifier(ctx, img); err != nil {
 		return j, err
 	}
 	return j, replay(ctx, j, file, start)

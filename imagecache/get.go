@@ -38,6 +38,23 @@ func (c *Cache) Get(ctx context.Context, img Image, src Source, p Progress) (*Ba
 	return c.acquire(ctx, name, waiter{image: img.ID, limit: img.Limit, progress: p}, work)
 }
 
+// Existing pins the file of that name in the cache, whoever brought it there. An error is os.ErrNotExist when there is
+// none.
+func (c *Cache) Existing(ctx context.Context, name string) (*Base, error) {
+	return c.acquire(ctx, name, waiter{image: name}, func(ctx context.Context, _ *flight) (record, error) {
+		unlock, err := c.lock(ctx, name)
+		if err != nil {
+			return record{}, err
+		}
+		defer unlock()
+		rec, found, err := c.lookup(name)
+		if err == nil && !found {
+			err = fmt.Errorf("cached file %s: %w", name, os.ErrNotExist)
+		}
+		return rec, err
+	})
+}
+
 // Cached reports whether the cache holds an image now, for an answer to "is there anything to fetch"; only Get keeps
 // it there.
 func (c *Cache) Cached(imageID string) bool {

@@ -24,6 +24,10 @@ type Image struct {
 	// Limit is how many bytes the disk that the caller wants may have; an image with a larger virtual size is an
 	// *ErrTooLarge as soon as its header was read. 0 is no limit. It concerns this caller alone.
 	Limit int64
+
+	// Signatures checks the image's own signature while it is fetched; an image that the cache holds already is not
+	// checked again. Nil checks none.
+	Signatures *Signatures
 }
 
 // Location is a place where the image service keeps an image.

@@ -61,8 +61,6 @@ type Options struct {
 	// LinkLocal makes such an image a hard link where it needs no conversion. QEMU's user must be able to read the
 	// image service's files, and libvirt must not change their owner.
 	LinkLocal bool
-	// Signatures checks the images' own signatures ([glance] verify_glance_signatures). Nil checks none.
-	Signatures *Signatures
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// Log is required.

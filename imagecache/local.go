@@ -14,7 +14,7 @@ import (
 // copyLocal takes an image from a store of the image service on this host. done is false when there is none, or what
 // is there is not the image: the download then decides.
 func (c *Cache) copyLocal(ctx context.Context, f *flight, img Image, part string) (done bool, err error) {
-	if c.opts.Signatures != nil {
+	if img.Signatures != nil {
 		return false, nil // signatures are checked on the way in
 	}
 	for _, loc := range img.Locations {

@@ -20,13 +20,13 @@ const (
 	propCertificate = "img_signature_certificate_uuid"
 )
 
-// Signatures checks the signatures that images carry in their properties, as [glance] verify_glance_signatures asks.
+// Signatures checks the signature that an image carries in its properties, as [glance] verify_glance_signatures asks.
 type Signatures struct {
 	// Certificate fetches a certificate from the key manager. Required. Called concurrently.
 	Certificate func(ctx context.Context, id string) (*x509.Certificate, error)
-	// Trusted are the certificates one of which must vouch for the signing one ([glance]
-	// enable_certificate_validation with its trusted certificates). Nil asks for none.
-	Trusted *x509.CertPool
+	// Trusted are the IDs of the certificates one of which must vouch for the signing one: those that the user named,
+	// or [glance] default_trusted_certificate_ids. None asks for none.
+	Trusted []string
 }
 
 // verifier checks the signature over all bytes written to it. The zero verifier accepts anything.
@@ -70,16 +70,36 @@ func (s *Signatures) newVerifier(ctx context.Context, props map[string]string) (
 	if err != nil {
 		return nil, fmt.Errorf("certificate %s: %w", props[propCertificate], err)
 	}
-	if s.Trusted != nil {
-		any := []x509.ExtKeyUsage{x509.ExtKeyUsageAny}
-		if _, err := cert.Verify(x509.VerifyOptions{Roots: s.Trusted, KeyUsages: any}); err != nil {
-			return nil, fmt.Errorf("certificate %s is not trusted: %w", props[propCertificate], err)
-		}
+	if err := s.vouch(ctx, cert); err != nil {
+		return nil, fmt.Errorf("certificate %s is not trusted: %w", props[propCertificate], err)
 	}
 	if err := checkKey(props[propKeyType], cert.PublicKey); err != nil {
 		return nil, err
 	}
 	return &verifier{hash: method.New(), method: method, key: cert.PublicKey, signature: signature}, nil
+}
+
+// vouch makes sure that a trusted certificate stands behind the signing one. A trusted one that cannot be fetched vouches
+// for nothing.
+func (s *Signatures) vouch(ctx context.Context, cert *x509.Certificate) error {
+	if len(s.Trusted) == 0 {
+		return nil
+	}
+	roots := x509.NewCertPool()
+	var missing []error
+	for _, id := range s.Trusted {
+		c, err := s.Certificate(ctx, id)
+		if err != nil {
+			missing = append(missing, fmt.Errorf("trusted certificate %s: %w", id, err))
+			continue
+		}
+		roots.AddCert(c)
+	}
+	any := []x509.ExtKeyUsage{x509.ExtKeyUsageAny}
+	if _, err := cert.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: any}); err != nil {
+		return errors.Join(append(missing, err)...)
+	}
+	return nil
 }
 
 // checkKey makes sure that the certificate's key is of the stated type. Elliptic curves below 384 bits were never

@@ -74,10 +74,10 @@ func TestSignatures(t *testing.T) {
 		{"rsa", rsaKey, "RSA-PSS", func(*Image, *Signatures) {}, ""},
 		{"elliptic curve", ecKey, "ECC_SECP384R1", func(*Image, *Signatures) {}, ""},
 		{"trusted", rsaKey, "RSA-PSS", func(_ *Image, s *Signatures) {
-			s.Trusted = x509.NewCertPool()
-			s.Trusted.AddCert(root)
+			s.Trusted = []string{"missing-id", "root-id"}
 		}, ""},
-		{"not trusted", rsaKey, "RSA-PSS", func(_ *Image, s *Signatures) { s.Trusted = x509.NewCertPool() }, "not trusted"},
+		{"not trusted", rsaKey, "RSA-PSS", func(_ *Image, s *Signatures) { s.Trusted = []string{"cert-of-another"} }, "not trusted"},
+		{"trusted one is gone", rsaKey, "RSA-PSS", func(_ *Image, s *Signatures) { s.Trusted = []string{"missing-id"} }, "no such secret"},
 		{"of other bytes", rsaKey, "RSA-PSS", func(i *Image, _ *Signatures) { i.Properties[propSignature] = sign(t, rsaKey, nil) }, "signature"},
 		{"of other bytes, elliptic", ecKey, "ECC_SECP384R1", func(i *Image, _ *Signatures) { i.Properties[propSignature] = sign(t, ecKey, nil) }, "match"},
 		{"missing", rsaKey, "RSA-PSS", func(i *Image, _ *Signatures) { delete(i.Properties, propSignature) }, "img_signature is missing"},
@@ -90,18 +90,20 @@ func TestSignatures(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cert := certificate(t, tc.key, root, ecKey)
+			kept := map[string]*x509.Certificate{"cert-id": cert, "root-id": root, "cert-of-another": certificate(t, rsaKey, nil, nil)}
 			sigs := &Signatures{Certificate: func(_ context.Context, id string) (*x509.Certificate, error) {
-				if id != "cert-id" {
-					t.Errorf("asked for %s", id)
+				if kept[id] == nil {
+					return nil, errors.New("no such secret")
 				}
-				return cert, nil
+				return kept[id], nil
 			}}
 			s := newStore()
 			img := s.put(imageID, "raw", body)
 			img.Properties = map[string]string{propSignature: sign(t, tc.key, body), propHash: "SHA-256",
 				propKeyType: tc.kind, propCertificate: "cert-id"}
 			tc.change(&img, sigs)
-			c := newCache(t, t.TempDir(), func(o *Options) { o.Signatures = sigs })
+			img.Signatures = sigs
+			c := newCache(t, t.TempDir())
 			b, err := c.Get(context.Background(), img, s, nil)
 			if tc.fault == "" {
 				if err != nil {

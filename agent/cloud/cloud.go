@@ -1,5 +1,5 @@
 // Package cloud holds the HTTP services a compute node talks to: Keystone for
-// tokens and endpoints, Glance, Neutron, Placement and Cinder.
+// tokens and endpoints, Glance, Neutron, Placement, Cinder and Barbican.
 //
 // Every client is thin: typed requests and answers, no policy of its own. What
 // they share lives here once: whose name a call is made in (Identity), tokens
@@ -29,6 +29,8 @@ type Options struct {
 	Placement ServiceOptions
 	// Volume is Cinder, section [cinder].
 	Volume ServiceOptions
+	// Key is Barbican, section [barbican].
+	Key ServiceOptions
 	// ServiceUser is section [service_user].
 	ServiceUser ServiceUser
 	// ExtensionSync is how long Neutron's list of extensions is kept,
@@ -73,6 +75,7 @@ type Cloud struct {
 	network   *Network
 	placement *Placement
 	volumes   *Volumes
+	keys      *Keys
 	services  []*service
 }
 
@@ -102,10 +105,11 @@ func New(o Options) (*Cloud, error) {
 	network := b.service("network", "network", o.Network)
 	placement := b.service("placement", "placement", o.Placement)
 	volume := b.service("volume", "block-storage", o.Volume)
+	key := b.service("key", "key-manager", o.Key)
 	if b.err != nil {
 		return nil, b.err
 	}
-	services := []*service{image, network, placement, volume}
+	services := []*service{image, network, placement, volume, key}
 	for _, s := range services {
 		s.guide = firstOf(s.own, network.own, placement.own)
 	}
@@ -114,6 +118,7 @@ func New(o Options) (*Cloud, error) {
 		network:   newNetwork(network, o.ExtensionSync, o.now),
 		placement: &Placement{svc: placement},
 		volumes:   &Volumes{svc: volume},
+		keys:      &Keys{svc: key},
 		services:  services,
 	}, nil
 }
@@ -140,6 +145,9 @@ func (c *Cloud) Placement() *Placement { return c.placement }
 
 // Volumes is the Cinder client.
 func (c *Cloud) Volumes() *Volumes { return c.volumes }
+
+// Keys is the Barbican client.
+func (c *Cloud) Keys() *Keys { return c.keys }
 
 // State tells how the last calls to each service went, in a fixed order.
 // Services with nothing in their section are left out until they are called.

@@ -8,7 +8,7 @@ import (
 // LinkState tells how the calls to one service have gone. A refusal by the
 // service (not found, conflict, …) counts as success: it answered.
 type LinkState struct {
-	// Name is image, network, placement or volume.
+	// Name is image, network, placement, volume or key.
 	Name string
 	// Up is whether the last call was answered; false before the first.
 	Up bool

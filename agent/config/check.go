@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -70,13 +71,18 @@ func (k *checker) storage() {
 		k.refuse("ephemeral_storage_encryption", "enabled", "Bolide does not encrypt local disks")
 	}
 	g := &k.c.Glance
-	if g.VerifyGlanceSignatures {
-		k.refuse("glance", "verify_glance_signatures", "Bolide does not check signatures of images")
+	if (g.VerifyGlanceSignatures || g.EnableCertificateValidation) && !slices.Contains(barbicans, k.c.KeyManager.Backend) {
+		k.refuse("key_manager", "backend", "%q is not barbican, the only key manager that Bolide takes certificates of signed images from", k.c.KeyManager.Backend)
 	}
-	if g.EnableCertificateValidation {
-		k.refuse("glance", "enable_certificate_validation", "Bolide does not check signatures of images")
+	for _, dir := range k.c.Bolide.ImageStores {
+		if !filepath.IsAbs(dir) {
+			k.refuse("bolide", "image_stores", "%q is not an absolute path", dir)
+		}
 	}
 }
+
+// barbicans are the names that castellan has for it.
+var barbicans = []string{"barbican", "castellan.key_manager.barbican_key_manager.BarbicanKeyManager"}
 
 func (k *checker) messaging() {
 	r := &k.c.Rabbit

@@ -17,6 +17,7 @@ package config
 type Config struct {
 	Default       Default       `section:"DEFAULT"`
 	API           API           `section:"api"`
+	Barbican      Barbican      `section:"barbican"`
 	Bolide        Bolide        `section:"bolide"`
 	Cinder        Cinder        `section:"cinder"`
 	Compute       Compute       `section:"compute"`
@@ -27,6 +28,7 @@ type Config struct {
 	Scheduler     Scheduler     `section:"filter_scheduler"`
 	Glance        Glance        `section:"glance" defaults:"service_type=image" formerly:"cafile=ssl.ca_file certfile=ssl.cert_file keyfile=ssl.key_file insecure=api_insecure"`
 	ImageCache    ImageCache    `section:"image_cache"`
+	KeyManager    KeyManager    `section:"key_manager"`
 	Libvirt       Libvirt       `section:"libvirt"`
 	Neutron       Neutron       `section:"neutron" defaults:"service_type=network"`
 	Notifications Notifications `section:"notifications"`

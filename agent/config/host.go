@@ -143,6 +143,15 @@ type Bolide struct {
 	// MoveBandwidth bounds the copy of a disk to another host in a cold
 	// migration; 0 = no bound. Unit MiB/s, default 0.
 	MoveBandwidth int `ini:"move_bandwidth" default:"0" min:"0"`
+	// ImageCacheSize caps what the image cache takes: above it, what nothing uses
+	// goes before its age; 0 = no cap. Unit GiB, default 0.
+	ImageCacheSize int `ini:"image_cache_size" default:"0" min:"0"`
+	// ImageStores are directories in which the image service keeps images on this
+	// host; an image that lies there is not downloaded. Default: none.
+	ImageStores []string `ini:"image_stores"`
+	// LinkImages makes such an image a hard link where it needs no conversion.
+	// Default false.
+	LinkImages bool `ini:"link_images" default:"false"`
 }
 
 // Scheduler is [filter_scheduler], of which a node reads one option.

@@ -14,7 +14,7 @@ type Disks struct {
 	// unset, which is ext4 (vfat or ntfs for Windows).
 	DefaultEphemeralFormat string `ini:"default_ephemeral_format"`
 	// VirtMkfs overrides the commands that make file systems, "os=command".
-	VirtMkfs []string `ini:"virt_mkfs" kind:"multi" unused:"own mkfs commands"`
+	VirtMkfs []string `ini:"virt_mkfs" kind:"multi"`
 	// ResizeFSUsingBlockDevice grows file systems of raw disks. Default false.
 	ResizeFSUsingBlockDevice bool `ini:"resize_fs_using_block_device" default:"false" unused:"growing file systems from the host"`
 	// MaxLocalBlockDevices bounds a boot's local disks; -1 = no bound. Default 3.

@@ -198,6 +198,10 @@ send_service_user_token = true
 auth_type = v3kerberos
 [neutron]
 password = pa$word
+[key_manager]
+backend = vault
+[bolide]
+image_stores = images
 `, "OS_DEFAULT__SHUTDOWN_TIMEOUT=1h")
 	if err == nil {
 		t.Fatal("no error")
@@ -230,7 +234,8 @@ password = pa$word
 		`[libvirt] cpu_models (/nova.conf:16): cpu_mode must be custom, not ""`,
 		`[libvirt] images_type (/nova.conf:17): Bolide does not keep disks in lvm`,
 		`[ephemeral_storage_encryption] enabled (/nova.conf:24): Bolide does not encrypt local disks`,
-		`[glance] verify_glance_signatures (/nova.conf:26): Bolide does not check signatures of images`,
+		`[key_manager] backend (/nova.conf:38): "vault" is not barbican, the only key manager that Bolide takes certificates of signed images from`,
+		`[bolide] image_stores (/nova.conf:40): "images" is not an absolute path`,
 		`[DEFAULT] transport_url (/nova.conf:10): zmq is not rabbit, the only transport Bolide has`,
 		`[oslo_messaging_rabbit] rabbit_ha_queues (/nova.conf:28): cannot be combined with rabbit_quorum_queue`,
 		`[oslo_messaging_rabbit] rabbit_stream_fanout (/nova.conf:30): needs rabbit_transient_quorum_queue`,

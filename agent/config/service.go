@@ -33,6 +33,26 @@ type Glance struct {
 	RBDCephConf string `ini:"rbd_ceph_conf"`
 }
 
+// KeyManager is [key_manager].
+type KeyManager struct {
+	// Backend keeps certificates of signed images. Default barbican.
+	Backend string `ini:"backend" default:"barbican" old:"api_class"`
+}
+
+// Barbican is [barbican], the key manager that Bolide knows. It is asked in the users' names.
+type Barbican struct {
+	// Endpoint is used instead of the catalogue. Default: unset.
+	Endpoint string `ini:"barbican_endpoint"`
+	// EndpointType is which one of the catalogue. Default public.
+	EndpointType string `ini:"barbican_endpoint_type" default:"public" choices:"public,internal,admin"`
+	// RegionName picks the region. Default: unset.
+	RegionName string `ini:"barbican_region_name"`
+	// VerifySSL verifies the service's certificate. Default true.
+	VerifySSL bool `ini:"verify_ssl" default:"true"`
+	// VerifySSLPath is who may have signed it. Default: the system's.
+	VerifySSLPath string `ini:"verify_ssl_path"`
+}
+
 // Neutron is [neutron].
 type Neutron struct {
 	Auth

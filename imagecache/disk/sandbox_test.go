@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // confined runs a shell the way qemu-img is run.
@@ -150,6 +152,42 @@ func TestCancelKillsTheCommand(t *testing.T) {
 	}
 	// The pipe ends when nobody has it open any more: the command is gone.
 	if _, err := io.Copy(io.Discard, r); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHeavyWorkIsIdleClass asks the kernel in which class commands and copies do their I/O.
+func TestHeavyWorkIsIdleClass(t *testing.T) {
+	out, err := confined(t, newTool(t), job{argv: []string{"ionice", "-p", "0"}})
+	if err != nil || out != "idle\n" {
+		t.Errorf("commands: %q, %v", out, err)
+	}
+	err = Background(func() error {
+		class, _, errno := unix.Syscall(unix.SYS_IOPRIO_GET, ioprioSelf, 0, 0)
+		if errno != 0 || class != ioprioIdle {
+			t.Errorf("copies: class %#x, %v", class, errno)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSlots(t *testing.T) {
+	tool := newTool(t, func(o *Options) { o.MaxConcurrent = 2 })
+	first, err1 := tool.Slot(t.Context())
+	_, err2 := tool.Slot(t.Context())
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := tool.Slot(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a third at once: %v", err)
+	}
+	first()
+	if _, err := tool.Slot(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

@@ -39,7 +39,7 @@ var (
 
 // Services are the names under which the server offers what a cloud has, by
 // service type.
-var services = map[string]string{"image": "image", "network": "network", "placement": "placement", "block-storage": "volume"}
+var services = map[string]string{"image": "image", "network": "network", "placement": "placement", "block-storage": "volume", "key-manager": "key"}
 
 // Exchange is one request and its answer.
 type Exchange struct {
@@ -138,6 +138,7 @@ func (c *Cloud) Options() cloud.Options {
 		Network:     service("neutron"),
 		Placement:   service("placement"),
 		Volume:      service("cinder"),
+		Key:         cloud.ServiceOptions{Retries: -1},
 		ServiceUser: cloud.ServiceUser{Auth: c.auth("nova"), SendToken: true},
 		Log:         logrus.NewEntry(log),
 	}

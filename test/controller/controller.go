@@ -61,6 +61,11 @@ type Options struct {
 	// VIFType is how ports are bound: "bridge" (default) or "ovs".
 	VIFType string
 	Log     *logrus.Entry // required
+	// Disturb stands before every request, for tests of faults: it may wait as long
+	// as it likes, and where it returns an error that is the answer, over HTTP as
+	// status 503. Service is the type in the catalog, or "conductor"; request is
+	// method and path, or the object and its method. Optional.
+	Disturb func(ctx context.Context, service, request string) error
 }
 
 // consoleProxy is where browsers find consoles; it is in no catalog.
@@ -202,13 +207,13 @@ const shutdownLimit = 5 * time.Second
 // the error; an end that was asked for is none.
 func (c *Controller) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
-	server := c.link.Serve(conductor.Topic, conductor.New(c.Cell).Endpoint(), c.Compute.Tasks())
+	server := c.link.Serve(conductor.Topic, c.disturbed(conductor.New(c.Cell).Endpoint()), c.Compute.Tasks())
 	server.Start()
 	g.Go(func() error { return asked(gctx, c.link.Run(gctx)) })
 	g.Go(func() error { return c.Network.Run(gctx) })
 	g.Go(func() error { return c.Compute.Run(gctx) })
 	for kind, l := range c.listeners {
-		h := &http.Server{Handler: c.handlers[kind], ReadHeaderTimeout: time.Minute}
+		h := &http.Server{Handler: c.disturbing(kind, c.handlers[kind]), ReadHeaderTimeout: time.Minute}
 		g.Go(func() error {
 			if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("%s service: %w", kind, err)

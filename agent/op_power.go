@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"bolide/hypervisor"
@@ -36,18 +37,20 @@ func opStop(*Agent) operation {
 			if err := t.req.OptionalArg("clean_shutdown", &clean); err != nil {
 				return nil, err
 			}
-			power, err := t.powerNow(ctx)
-			if err != nil {
-				return nil, err
-			}
-			if err := t.powerOff(ctx, powerOffOptions{Clean: clean}); err != nil {
-				return nil, err
-			}
 			change := stopped
-			if power == nova.PowerShutdown || power == nova.PowerNoState || power == nova.PowerCrashed {
-				change = foundStopped
-			}
-			return nil, t.moveTo(ctx, change)
+			return nil, t.run(ctx, []step{
+				{name: "power off", do: func(ctx context.Context) error {
+					power, err := t.powerNow(ctx)
+					if err != nil {
+						return err
+					}
+					if power == nova.PowerShutdown || power == nova.PowerNoState || power == nova.PowerCrashed {
+						change = foundStopped
+					}
+					return t.powerOff(ctx, powerOffOptions{Clean: clean})
+				}},
+				{name: "record", do: func(ctx context.Context) error { return t.moveTo(ctx, change) }},
+			})
 		},
 	}
 }
@@ -58,10 +61,12 @@ func opPause(*Agent) operation {
 		method: "pause_instance", event: "compute_pause_instance", news: newsPause,
 		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
-			if err := t.hypervisor.Suspend(ctx, t.inst.UUID()); err != nil {
-				return nil, t.guestError(err)
-			}
-			return nil, t.moveTo(ctx, paused)
+			return nil, t.run(ctx, []step{
+				{name: "pause", do: func(ctx context.Context) error {
+					return t.unlessIn(ctx, nova.PowerPaused, t.hypervisor.Suspend)
+				}},
+				{name: "record", do: func(ctx context.Context) error { return t.moveTo(ctx, paused) }},
+			})
 		},
 	}
 }
@@ -72,12 +77,22 @@ func opUnpause(*Agent) operation {
 		method: "unpause_instance", event: "compute_unpause_instance", news: newsUnpause,
 		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
-			if err := t.hypervisor.Resume(ctx, t.inst.UUID()); err != nil {
-				return nil, t.guestError(err)
-			}
-			return nil, t.moveTo(ctx, unpaused)
+			return nil, t.run(ctx, []step{
+				{name: "unpause", do: func(ctx context.Context) error {
+					return t.unlessIn(ctx, nova.PowerRunning, t.hypervisor.Resume)
+				}},
+				{name: "record", do: func(ctx context.Context) error { return t.moveTo(ctx, unpaused) }},
+			})
 		},
 	}
+}
+
+// unlessIn does something to a guest that is not yet in the power state to which that leads.
+func (t *task) unlessIn(ctx context.Context, power nova.PowerState, do func(context.Context, string) error) error {
+	if now, err := t.powerNow(ctx); err != nil || now == power {
+		return err
+	}
+	return t.guestError(do(ctx, t.inst.UUID()))
 }
 
 // oldStateKey is where a suspended instance keeps the state it goes back to.
@@ -93,11 +108,44 @@ func opSuspend(*Agent) operation {
 				return nil, err
 			}
 			before := t.inst.VMState()
-			if err := t.hypervisor.ManagedSave(ctx, t.inst.UUID()); err != nil {
-				return nil, t.guestError(err)
-			}
-			return nil, t.moveTo(ctx, suspended, func(i *nova.Instance) { i.PutSystemMetadata(oldStateKey, string(before)) })
+			return nil, t.run(ctx, []step{
+				{name: "save memory", do: t.saveMemory},
+				{name: "record", do: func(ctx context.Context) error {
+					return t.moveTo(ctx, suspended, func(i *nova.Instance) { i.PutSystemMetadata(oldStateKey, string(before)) })
+				}},
+			})
 		},
+	}
+}
+
+const (
+	// saveAgain is how often a guest is looked at whose memory is being saved already, by a process before this one.
+	saveAgain = time.Second
+	// saveLimit is for how long it is.
+	saveLimit = 10 * time.Minute
+)
+
+// saveMemory saves the memory of a guest, unless that has been done.
+func (t *task) saveMemory(ctx context.Context) error {
+	for deadline := time.Now().Add(saveLimit); ; {
+		power, err := t.powerNow(ctx)
+		if err != nil {
+			return err
+		}
+		if power == nova.PowerShutdown {
+			if saved, err := t.hypervisor.HasManagedSave(ctx, t.inst.UUID()); err != nil || saved {
+				return t.guestError(err)
+			}
+		}
+		err = t.hypervisor.ManagedSave(ctx, t.inst.UUID())
+		if !errors.Is(err, hypervisor.ErrBusy) || time.Now().After(deadline) {
+			return t.guestError(err)
+		}
+		select {
+		case <-time.After(saveAgain):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 }
 
@@ -111,23 +159,31 @@ func opResume(*Agent) operation {
 			if err != nil {
 				return nil, err
 			}
-			if err := s.wake(ctx); err != nil {
-				return nil, err
-			}
-			return nil, t.moveTo(ctx, resumed, func(i *nova.Instance) {
-				before := nova.VMState(i.SystemMetadata()[oldStateKey])
-				if before == "" {
-					before = nova.VMActive
-				}
-				i.SetVMState(before)
-				i.DropSystemMetadata(oldStateKey)
+			return nil, t.run(ctx, []step{
+				{name: "wake", do: s.wake},
+				{name: "record", do: t.recordResumed},
 			})
 		},
 	}
 }
 
-// wake starts the guest from its saved memory, or boots it if there is none, and sets its clock.
+func (t *task) recordResumed(ctx context.Context) error {
+	return t.moveTo(ctx, resumed, func(i *nova.Instance) {
+		before := nova.VMState(i.SystemMetadata()[oldStateKey])
+		if before == "" {
+			before = nova.VMActive
+		}
+		i.SetVMState(before)
+		i.DropSystemMetadata(oldStateKey)
+	})
+}
+
+// wake starts the guest from its saved memory, or boots it if there is none, and sets its clock. A guest that runs is
+// awake.
 func (s *spawn) wake(ctx context.Context) error {
+	if power, err := s.powerNow(ctx); err != nil || power == nova.PowerRunning || power == nova.PowerPaused {
+		return err
+	}
 	if saved, err := s.hypervisor.HasManagedSave(ctx, s.inst.UUID()); err != nil || !saved {
 		if err != nil {
 			s.log.WithError(err).Debug("no saved memory found; booting")

@@ -63,6 +63,8 @@ type Agent struct {
 	outgoing     *gate // how many guests leave at a time while they run
 	departures   *departures
 	stopJobs     context.CancelCauseFunc
+	deaf         context.Context // ends when no more requests are taken
+	deafen       context.CancelFunc
 	hurried      context.Context // ends when a stop is to cut work short
 	hurry        context.CancelFunc
 	reloadable   atomic.Pointer[config.Config] // cfg, with what was read again since
@@ -120,6 +122,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		departures: &departures{},
 		stopJobs:   stop,
 	}
+	a.deaf, a.deafen = context.WithCancel(context.Background())
 	a.hurried, a.hurry = context.WithCancel(context.Background())
 	a.reloadable.Store(cfg)
 	if a.disks, err = disk.New(diskOptions(cfg, log)); err != nil {

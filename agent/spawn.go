@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"bolide/agent/guest"
@@ -236,7 +237,7 @@ func (s *spawn) awaitPorts(ctx context.Context) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.cfg.Default.VIFPluggingTimeout)
 	defer cancel()
-	err := s.plugged.wait(bounded)
+	err := s.connected(bounded)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -246,6 +247,38 @@ func (s *spawn) awaitPorts(ctx context.Context) error {
 		s.log.WithError(err).Warn("ports not connected in time; the guest starts without them")
 	}
 	return s.letGo(ctx)
+}
+
+// errDeaf is why events are no longer waited for: the service stops, and hears of none.
+var errDeaf = errors.New("the compute service no longer hears of events")
+
+// askPortsAgain is how often Neutron is asked about ports of which it can tell no more.
+const askPortsAgain = time.Second
+
+// connected waits until Neutron has connected the guest's ports. It says so by events; once this service has stopped to
+// take requests it has to be asked.
+func (s *spawn) connected(ctx context.Context) error {
+	hearing, deafen := context.WithCancelCause(ctx)
+	defer deafen(nil)
+	defer context.AfterFunc(s.deaf, func() { deafen(errDeaf) })()
+	err := s.plugged.wait(hearing)
+	if !errors.Is(err, errDeaf) {
+		return err
+	}
+	for {
+		vifs, err := s.readPorts(ctx, network.RefreshRequest{Current: s.vifs})
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(vifs, func(v network.VIF) bool { return !v.Active }) {
+			return nil
+		}
+		select {
+		case <-time.After(askPortsAgain):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // letGo resumes a guest that was started with its CPUs standing still.

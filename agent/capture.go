@@ -46,6 +46,14 @@ type rootDisk struct {
 	format string // QEMU's name
 }
 
+// readImageID reads which image is to be made, and notes that it is being made: no record tells of an image that a crash
+// leaves without data.
+func (c *capture) readImageID() error {
+	err := c.req.Arg("image_id", &c.imageID)
+	c.page.Note(func(r *journal.Record) { r.Images = []string{c.imageID} })
+	return err
+}
+
 // steps of a capture. A guest that has to stand still does so only while its disk is copied, not while the copy is
 // uploaded.
 func (c *capture) steps() []step {
@@ -62,7 +70,6 @@ func (c *capture) steps() []step {
 
 // look finds the disk and decides how it is copied: of a running guest while it runs, unless the operator forbids it.
 func (c *capture) look(ctx context.Context) error {
-	c.page.Note(func(r *journal.Record) { r.Images = []string{c.imageID} })
 	g, err := c.hypervisor.Guest(ctx, c.inst.UUID())
 	if errors.Is(err, hypervisor.ErrNotFound) {
 		return nova.InstanceNotRunning(c.inst.UUID())

@@ -34,7 +34,7 @@ func opShelve(*Agent) operation {
 			c := &capture{task: t, states: shelveStates}
 			clean := true
 			for _, err := range []error{
-				t.req.Arg("image_id", &c.imageID), t.req.OptionalArg("clean_shutdown", &clean),
+				c.readImageID(), t.req.OptionalArg("clean_shutdown", &clean),
 			} {
 				if err != nil {
 					return nil, err

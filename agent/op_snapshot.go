@@ -14,7 +14,7 @@ func opSnapshot(*Agent) operation {
 		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			c := &capture{task: t, states: snapshotStates}
-			if err := t.req.Arg("image_id", &c.imageID); err != nil {
+			if err := c.readImageID(); err != nil {
 				return nil, err
 			}
 			return nil, c.settle(ctx, c.snapshot(ctx))
@@ -89,7 +89,7 @@ func opBackup(*Agent) operation {
 			var kind string
 			var keep int
 			for _, err := range []error{
-				t.req.Arg("image_id", &c.imageID), t.req.Arg("backup_type", &kind), t.req.Arg("rotation", &keep),
+				c.readImageID(), t.req.Arg("backup_type", &kind), t.req.Arg("rotation", &keep),
 			} {
 				if err != nil {
 					return nil, err

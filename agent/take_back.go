@@ -71,8 +71,8 @@ func (t *task) removeHalfImages(ctx context.Context, r journal.Record, remedy re
 	return errors.Join(errs...)
 }
 
-// takePortsBack takes the ports of an interrupted attach from the guest again, since who asked for it was told that it
-// failed, and finishes an interrupted detach. Ports of a build go with the build.
+// takePortsBack finishes an interrupted attach whose card the guest has already, since a guest need not let go of it, and
+// takes the ports of any other back; it finishes an interrupted detach. Ports of a build go with the build.
 func (t *task) takePortsBack(ctx context.Context, r journal.Record) error {
 	if r.Operation != "attach_interface" && r.Operation != "detach_interface" {
 		return nil
@@ -81,14 +81,41 @@ func (t *task) takePortsBack(ctx context.Context, r journal.Record) error {
 	if err != nil {
 		return fmt.Errorf("read the instance's ports: %w", err)
 	}
+	cards, err := t.cards(ctx)
+	if err != nil {
+		return err
+	}
 	for _, port := range ports {
-		if r.Ports != nil && !slices.Contains(r.Ports.Before, port.ID) || slices.Contains(r.Leaving, port.ID) {
+		added := r.Ports != nil && !slices.Contains(r.Ports.Before, port.ID)
+		if added && slices.Contains(cards, port.MACAddress) {
+			t.log.WithField("port", port.ID).Info("port of an interrupted operation stays: the guest has its card")
+			continue
+		}
+		if added || slices.Contains(r.Leaving, port.ID) {
 			if err := t.takePort(ctx, port, r); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// cards are the addresses of the cards that the guest has; without a domain it has none.
+func (t *task) cards(ctx context.Context) ([]string, error) {
+	d, err := t.domain(ctx)
+	if nova.Is(err, "InstanceNotFound") {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var addresses []string
+	for _, card := range d.Devices.Interfaces {
+		if card.MAC != nil {
+			addresses = append(addresses, card.MAC.Address)
+		}
+	}
+	return addresses, nil
 }
 
 // takePort takes one port from the guest, the host and the record.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"bolide/agent/journal"
 	"bolide/agent/recovery"
 	"bolide/rpc"
 	"bolide/rpc/nova"
@@ -105,18 +106,25 @@ func (t *task) repeat(ctx context.Context, r repetition, p pages) error {
 	return nil
 }
 
-// closeFinished closes the events of operations that had come to their end and had yet to say so. An attach that was cut
-// short has been taken back.
+// closeFinished closes the events of operations that had come to their end and had yet to say so.
 func (t *task) closeFinished(ctx context.Context, p pages) error {
 	for _, e := range p {
 		var outcome error
-		if e.Record().Operation == "attach_interface" || t.inst.VMState() == nova.VMError {
+		if t.attachTakenBack(e.Record()) || t.inst.VMState() == nova.VMError {
 			outcome = t.interruption(pages{e}, "ask again")
 			t.storeFault(ctx, outcome)
 		}
 		t.closeInterrupted(ctx, e, outcome)
 	}
 	return nil
+}
+
+// attachTakenBack reports whether the record is of an attach whose port the instance does not have.
+func (t *task) attachTakenBack(r journal.Record) bool {
+	if r.Operation != "attach_interface" {
+		return false
+	}
+	return r.Ports == nil || len(t.cachedPorts()) <= len(r.Ports.Before)
 }
 
 // becomeHard makes a hard reboot of a soft one whose guest is off already.

@@ -28,6 +28,10 @@ func (a *Agent) start(ctx context.Context) (*rpc.Server, error) {
 	}
 	server := a.link.Serve(serviceTopic, a.endpoints()...)
 	server.Start()
+	// whoever hears that the node is there sends at once, and what finds no queue is lost
+	if err := a.link.WaitUp(ctx); err != nil {
+		return nil, err
+	}
 	a.serving.Store(true)
 	a.openedAt = time.Now()
 	close(a.open)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"bolide/agent/journal"
+	"bolide/agent/recovery"
 	"bolide/rpc/nova"
 )
 
@@ -19,6 +21,17 @@ func (p pages) last() journal.Record {
 		return journal.Record{}
 	}
 	return p[len(p)-1].Record()
+}
+
+// began reports whether one of the operations is that which the remedy does again: its request has come already. Others
+// may have been all but done, and a new request be on its way.
+func (p pages) began(remedy recovery.Remedy) bool {
+	again, ok := repeats[remedy]
+	if !ok {
+		return len(p) > 0
+	}
+	method := again.operation(nil).method
+	return slices.ContainsFunc(p, func(e *journal.Entry) bool { return e.Record().Operation == method })
 }
 
 // handedOn is the step of a build that is the conductor's again.

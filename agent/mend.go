@@ -122,7 +122,7 @@ func (t *task) remedy(ctx context.Context, p patient) (recovery.Remedy, error) {
 	if remedy == recovery.Leave && t.pageOfMove(p.pages) != "" {
 		remedy = recovery.EndMove // the record alone cannot tell that nobody is at it
 	}
-	if len(p.pages) == 0 && recovery.AsRequested(t.inst.TaskState()) && t.requestFollows(ctx) {
+	if recovery.AsRequested(t.inst.TaskState()) && !p.pages.began(remedy) && t.requestFollows(ctx) {
 		return recovery.Leave, nil
 	}
 	return remedy, ctx.Err()

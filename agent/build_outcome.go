@@ -53,6 +53,7 @@ func (b *build) canRetry() bool {
 // reschedule hands the instance back to the conductor, which builds it elsewhere or gives up with the reason.
 func (b *build) reschedule(ctx context.Context, failure error) error {
 	b.log.WithError(failure).Warn("build failed here; handing the instance back to be built elsewhere")
+	b.storeFault(ctx, failure) // the conductor, out of hosts, says only that it is
 	retry := b.filter["retry"].(map[string]any)
 	retry["exc"] = []string{failure.Error()}
 	retry["exc_reason"] = nova.FaultMessage(failure)

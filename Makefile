@@ -13,7 +13,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build check lint race test test-openstack demo demo-openstack shell down bench fuzz deps clean FORCE
+.PHONY: help build check lint race test test-openstack test-faults demo demo-openstack shell down bench fuzz deps clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test: | deps-test deps-demo ## every test that needs no OpenStack; starts its ow
 
 test-openstack: build/bolide $(CLOUD) | deps-openstack ## drive Bolide through the API of a real OpenStack (OPS="build delete", NODE=nova)
 	$(CLOUD) --node $(NODE) test $(OPS)
+
+test-faults: | deps-test deps-demo ## break the node and all it needs, and say after how long it works again (25 minutes)
+	$(GO) test -count=1 -timeout 40m ./test/faults -v -faults.all
 
 fuzz: | deps-build ## run every fuzz target for a while (FUZZTIME=20s each)
 	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \

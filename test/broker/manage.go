@@ -24,6 +24,16 @@ func (b *Broker) DeleteQueue(name string) error {
 	return err
 }
 
+// Queues are the names of all queues.
+func (b *Broker) Queues() ([]string, error) {
+	listed, err := b.Eval(`lists:foldl(fun(Q, All) -> {resource, _, queue, Name} = amqqueue:get_name(Q), All ++ binary_to_list(Name) ++ " " end,
+		"", rabbit_amqqueue:list())`)
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(strings.Trim(listed, `"`)), nil
+}
+
 // CloseConnections closes every client connection from the broker's side.
 func (b *Broker) CloseConnections() error {
 	_, err := b.Eval(`[catch rabbit_networking:close_connection(P, "closed by the test") || P <- rabbit_networking:connections()], ok`)

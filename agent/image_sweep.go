@@ -11,23 +11,19 @@ import (
 // sweepImages lets the image cache age: what no instance of a host that shares the folder uses, for long enough, is
 // removed, as [image_cache] says.
 func (a *Agent) sweepImages(ctx context.Context) error {
-	hosts, err := a.images.Sharers(ctx, a.cfg.Default.Host)
+	o, err := a.sweepOptions(ctx)
 	if err != nil {
-		return fmt.Errorf("tell that this host uses the folder: %w", err)
+		return err
 	}
-	cond := a.freshConductor().FromReplica()
-	instances, err := cond.InstancesByFilters(ctx, map[string]any{"deleted": false, "soft_deleted": true, "host": hosts})
-	if err != nil {
-		return fmt.Errorf("list the instances that use the folder: %w", err)
+	_, removed, err := a.images.Sweep(ctx, o)
+	if len(removed) > 0 {
+		a.log.WithField("files", len(removed)).Info("image cache swept")
 	}
-	uuids := make([]string, len(instances))
-	for n, i := range instances {
-		uuids[n] = i.UUID()
-	}
-	bdms, err := cond.BlockDevicesByInstances(ctx, uuids)
-	if err != nil {
-		return fmt.Errorf("read block devices: %w", err)
-	}
+	return err
+}
+
+// sweepOptions say what may be removed, as [image_cache] and the control plane have it.
+func (a *Agent) sweepOptions(ctx context.Context) (imagecache.SweepOptions, error) {
 	o := imagecache.SweepOptions{
 		Instances:   a.cfg.Default.InstancesPath,
 		Remove:      a.cfg.ImageCache.RemoveUnusedBaseImages,
@@ -35,14 +31,27 @@ func (a *Agent) sweepImages(ctx context.Context) error {
 		ResizedAge:  a.cfg.ImageCache.RemoveUnusedResizedMinimumAge,
 		MaxBytes:    int64(a.cfg.Bolide.ImageCacheSize) * gib,
 	}
+	hosts, err := a.images.Sharers(ctx, a.cfg.Default.Host)
+	if err != nil {
+		return o, fmt.Errorf("tell that this host uses the folder: %w", err)
+	}
+	cond := a.freshConductor().FromReplica()
+	instances, err := cond.InstancesByFilters(ctx, map[string]any{"deleted": false, "soft_deleted": true, "host": hosts})
+	if err != nil {
+		return o, fmt.Errorf("list the instances that use the folder: %w", err)
+	}
+	uuids := make([]string, len(instances))
+	for n, i := range instances {
+		uuids[n] = i.UUID()
+	}
+	bdms, err := cond.BlockDevicesByInstances(ctx, uuids)
+	if err != nil {
+		return o, fmt.Errorf("read block devices: %w", err)
+	}
 	for _, i := range instances {
 		a.addUses(&o, i, bdms[i.UUID()])
 	}
-	_, removed, err := a.images.Sweep(ctx, o)
-	if len(removed) > 0 {
-		a.log.WithField("files", len(removed)).Info("image cache swept")
-	}
-	return err
+	return o, nil
 }
 
 // addUses adds the bases that the instance's record says it uses. Most of its disks tell so by themselves; a disk that

@@ -24,7 +24,7 @@ var ErrUnverifiable = errors.New("nothing is known to verify the cached file wit
 
 // Verify reads a cached file to its end and compares it with what was fetched: nil when it is the same, ErrDamaged
 // when not, ErrUnverifiable for a file that came from elsewhere, os.ErrNotExist when there is none. The file is pinned
-// meanwhile.
+// meanwhile, and read in the idle I/O class; p is called from one goroutine.
 func (c *Cache) Verify(ctx context.Context, name string, p Progress) error {
 	if !cacheName(name) {
 		return os.ErrNotExist
@@ -40,6 +40,11 @@ func (c *Cache) Verify(ctx context.Context, name string, p Progress) error {
 			p(done, rec.Size)
 		}
 	}
+	return disk.Background(func() error { return compare(ctx, f, rec, progress) })
+}
+
+// compare reads a cached file and says whether it is what its record tells of.
+func compare(ctx context.Context, f *os.File, rec record, progress func(done int64)) (err error) {
 	var got, want string
 	switch {
 	case rec.Digest != "":

@@ -46,7 +46,7 @@ func TestOpenAPINamesEveryRoute(t *testing.T) {
 // Every answer is what openapi.yaml says, down to fields that it does not name.
 func TestAnswersAreAsDescribed(t *testing.T) {
 	doc := loadOpenAPI(t)
-	c, o := serve(t, Options{Config: settings{{Section: "DEFAULT", Name: "host", Value: "node-1", From: "default", Unused: "x"}}})
+	c, o := serve(t, Options{Images: sampleCache{}, Config: settings{{Section: "DEFAULT", Name: "host", Value: "node-1", From: "default", Unused: "x"}}})
 	for _, tt := range []struct {
 		method, path, route, body string
 		status                    int
@@ -57,6 +57,13 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/v1/instances", "", "", 200},
 		{"GET", "/v1/instances/instance-00000001", "/v1/instances/{uuid}", "", 200},
 		{"GET", "/v1/instances/nobody", "/v1/instances/{uuid}", "", 404},
+		{"GET", "/v1/images", "", "", 200},
+		{"POST", "/v1/images/verify", "", "", 200},
+		{"POST", "/v1/images/verify", "", `{"name":"nowhere"}`, 404},
+		{"POST", "/v1/images/verify", "", `{"nam":"nowhere"}`, 400},
+		{"POST", "/v1/images/prune", "", "", 200},
+		{"POST", "/v1/images/prune", "", `{"dry_run":true}`, 200},
+		{"POST", "/v1/images/prune", "", `{"all":true}`, 500},
 		{"GET", "/v1/config", "", "", 200},
 		{"GET", "/v1/log-level", "", "", 200},
 		{"PUT", "/v1/log-level", "", `{"level":"warning"}`, 200},

@@ -34,6 +34,8 @@ type Options struct {
 	Metrics *prometheus.Registry
 	// Reload reads the configuration again, for POST /v1/reload; nil = not.
 	Reload func() error
+	// Images is what /v1/images shows and steers; nil = not.
+	Images ImageCache
 	// Log is also the logger whose level /v1/log-level sets; required.
 	Log *logrus.Entry
 

@@ -85,7 +85,7 @@ func serveSample() {
 	}
 	board, _ := sampleBoard()
 	s, err := status.NewServer(status.Options{
-		Path: os.Args[1], Source: sampleSource{unwell: len(os.Args) > 3}, Board: board, Config: cfg, Log: logrus.NewEntry(logrus.New()),
+		Path: os.Args[1], Source: sampleSource{unwell: len(os.Args) > 3}, Board: board, Images: sampleImages{}, Config: cfg, Log: logrus.NewEntry(logrus.New()),
 		Reload: func() error {
 			_, _, err := config.Load(config.Options{Sources: []config.Source{{File: os.Args[2]}}})
 			return err

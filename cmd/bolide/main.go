@@ -96,7 +96,7 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&a.socket, "socket", "", "path of the daemon's socket (default: as nova.conf says, else /run/bolide/status.sock)")
 	root.AddCommand(
-		a.runCommand(), a.statusCommand(), a.topCommand(), a.operationsCommand(), a.instancesCommand(),
+		a.runCommand(), a.statusCommand(), a.topCommand(), a.operationsCommand(), a.instancesCommand(), a.imagesCommand(),
 		a.configCommand(), a.reloadCommand(), a.logLevelCommand(), a.dumpCommand(), a.versionCommand(),
 	)
 	return root

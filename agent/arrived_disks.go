@@ -117,8 +117,10 @@ func (a *arrival) bringBase(ctx context.Context, d guest.Disk, path, format stri
 	if a.sameHost() {
 		return errors.Join(fetched, fmt.Errorf("its base %s is missing", base))
 	}
-	_, err = a.pullBase(ctx, a.migration.SourceCompute(), base)
-	return errors.Join(fetched, err)
+	if _, err := a.pullBase(ctx, a.migration.SourceCompute(), base); err != nil {
+		return errors.Join(fetched, err)
+	}
+	return nil
 }
 
 func there(path string) bool {

@@ -229,24 +229,24 @@ func (t *task) diskFormats() map[string]string {
 }
 
 // ensureBase makes sure that the base under the root disk is there: it may have been removed by hand, or the disk
-// have come from another host. It fetches the image that the disk was made from.
+// have come from another host. It fetches the image that the disk was made from; no other fits.
 func (s *spawn) ensureBase(ctx context.Context) error {
 	path := filepath.Join(s.instanceDir(s.inst.UUID()), guest.RootDisk)
 	format, err := disk.RecordedFormat(path)
 	if err != nil || format != "qcow2" {
 		return err
 	}
-	if _, err := disk.Chain(path, format); !errors.Is(err, os.ErrNotExist) {
+	base, _, err := disk.Base(path, format)
+	if err != nil || base == "" || there(base) {
 		return err
 	}
-	image, err := s.cloud.Images().Get(ctx, s.id, s.inst.ImageRef())
-	if err != nil {
-		return fmt.Errorf("the base of the root disk is missing, and its image: %w", err)
+	if filepath.Base(base) != imagecache.Name(s.inst.ImageRef()) {
+		return nova.NewError("DiskNotFound", map[string]any{"location": base})
 	}
-	base, err := s.cached(ctx, recordOf(image), 0)
+	brought, err := s.bring(ctx, s.inst.ImageRef())
 	if err != nil {
-		return err
+		return fmt.Errorf("base of the root disk is missing: %w", err)
 	}
-	base.Release()
+	brought.Release()
 	return nil
 }

@@ -12,15 +12,15 @@ import (
 	"bolide/test/openstack/ops"
 )
 
-// opsCommand drives the suite that a real OpenStack is driven with, in a cloud of
-// its own: one suite, two grounds.
+// opsCommand drives the basic operations that a real OpenStack is driven with, in a
+// cloud of its own: one suite, two grounds.
 func (f *flags) opsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "ops [OPERATION...]",
 		Short: "Bring a cloud up, drive the operations of the tests, take it down",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			node := ground.Node{Kind: "bolide", Bolide: f.bolide}
-			chosen, err := ops.Select(node, names)
+			chosen, err := ops.Select(ops.Basic(), node, names)
 			if err != nil {
 				return err
 			}

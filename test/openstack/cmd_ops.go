@@ -18,7 +18,7 @@ func testCommand(f *flags) *cobra.Command {
 node is expected to pass, or those named), prints a line for each and
 'N passed, N failed', and takes the cloud down again.`,
 		RunE: fresh(f, func(cmd *cobra.Command, names []string) error {
-			if _, err := ops.Select(f.chosenNode(), names); err != nil {
+			if _, err := ops.Select(ops.All(), f.chosenNode(), names); err != nil {
 				return err
 			}
 			if _, err := bringUp(cmd.Context(), f); err != nil {
@@ -40,7 +40,7 @@ func opsCommand(f *flags) *cobra.Command {
 func drive(f *flags) command {
 	return func(cmd *cobra.Command, names []string) error {
 		node := f.chosenNode()
-		chosen, err := ops.Select(node, names)
+		chosen, err := ops.Select(ops.All(), node, names)
 		if err != nil {
 			return err
 		}

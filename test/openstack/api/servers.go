@@ -62,6 +62,7 @@ type Server struct {
 	Task       string `json:"OS-EXT-STS:task_state"`
 	Power      int    `json:"OS-EXT-STS:power_state"`
 	Flavor     struct{ RAM, VCPUs, Disk int }
+	Image      struct{ ID string }
 	Addresses  map[string][]struct{ Addr string }
 	Fault      struct{ Message string }
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"time"
 
@@ -115,36 +114,27 @@ func (s *Session) deleteWhileBuilding(ctx context.Context) error {
 }
 
 func (s *Session) imageLargerThanFlavor(ctx context.Context) error {
-	const disk = "/run/tmp/large.qcow2"
-	if out, err := exec.CommandContext(ctx, "qemu-img", "create", "-q", "-f", "qcow2", disk, "3G").CombinedOutput(); err != nil {
-		return fmt.Errorf("qemu-img create: %s: %w", out, err)
+	const disk = tempDir + "/large.qcow2"
+	if err := qemuImg(ctx, "create", "-q", "-f", "qcow2", disk, "3G"); err != nil {
+		return err
 	}
 	defer func() { _ = os.Remove(disk) }()
-	file, err := os.Open(disk)
+	image, err := s.addImage(ctx, api.Options{"name": "large", "disk_format": "qcow2", "container_format": "bare"}, disk)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = file.Close() }()
-	var image struct{ ID string }
-	err = s.Post(ctx, api.Image+"/images", map[string]any{"name": "large", "disk_format": "qcow2", "container_format": "bare"}, &image)
+	id, err := s.Request(ctx, "large", api.Options{"imageRef": image})
 	if err != nil {
 		return err
 	}
-	if err := s.Upload(ctx, image.ID, file); err != nil {
-		return err
-	}
-	id, err := s.Request(ctx, "large", api.Options{"imageRef": image.ID})
-	if err != nil {
-		return err
-	}
-	v, err := s.Wait(ctx, id, api.State{Status: "ERROR"})
+	v, err := s.Wait(ctx, id, faulty)
 	if err != nil {
 		return err
 	}
 	if v.Fault.Message == "" {
 		err = errors.New("the fault has no message")
 	}
-	return errors.Join(err, s.Drop(ctx, id), s.Delete(ctx, api.Image+"/images/"+image.ID), s.leavesNothing(ctx, id, nil))
+	return errors.Join(err, s.dropCleanly(ctx, id), s.dropImage(ctx, image))
 }
 
 func (s *Session) delete(ctx context.Context) error {

@@ -50,11 +50,11 @@ func (s *Session) bootFromSnapshot(ctx context.Context) error {
 	err := s.With(ctx, "from-snapshot", api.Options{"imageRef": image}, func(v api.Server) error {
 		return s.Sees(ctx, v.ID, `guest: ready`)
 	})
-	return errors.Join(err, s.Delete(ctx, api.Image+"/images/"+image))
+	return errors.Join(err, s.dropImage(ctx, image))
 }
 
 func (s *Session) rescue(ctx context.Context) error {
-	return s.change(ctx, "rescue", map[string]any{"rescue_image_ref": s.Image}, api.State{Status: "RESCUE"})
+	return s.change(ctx, "rescue", map[string]any{"rescue_image_ref": s.Image}, rescued)
 }
 
 func (s *Session) unrescue(ctx context.Context) error {

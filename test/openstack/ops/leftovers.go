@@ -17,6 +17,9 @@ import (
 // instancesPath is where the node keeps its guests' files.
 const instancesPath = "/var/lib/nova/instances"
 
+// tempDir is the cloud's own place for what lasts shorter than an operation.
+const tempDir = "/run/tmp"
+
 // virsh asks libvirt.
 func virsh(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "virsh", append([]string{"--connect", "qemu:///system"}, args...)...)

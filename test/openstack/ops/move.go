@@ -8,15 +8,12 @@ import (
 	"bolide/test/openstack/api"
 )
 
-// resized is the state of a guest whose owner has yet to confirm.
-func resized() api.State { return api.State{Status: "VERIFY_RESIZE", Power: api.Running} }
-
 func (s *Session) resize(ctx context.Context) error {
 	flavor, err := s.addFlavor(ctx, api.Options{"ram": 256, "vcpus": 2, "disk": 2})
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, "resize", map[string]any{"flavorRef": flavor}, resized())
+	return s.change(ctx, "resize", map[string]any{"flavorRef": flavor}, resized)
 }
 
 func (s *Session) confirmResize(ctx context.Context) error {
@@ -28,7 +25,7 @@ func (s *Session) confirmResize(ctx context.Context) error {
 
 func (s *Session) resizeBackAndRevert(ctx context.Context) error {
 	return s.withFlavor(ctx, api.Options{"ram": 320, "vcpus": 1, "disk": 2}, func(flavor string) error {
-		if err := s.change(ctx, "resize", map[string]any{"flavorRef": flavor}, resized()); err != nil {
+		if err := s.change(ctx, "resize", map[string]any{"flavorRef": flavor}, resized); err != nil {
 			return err
 		}
 		if err := s.change(ctx, "revertResize", nil, api.Active()); err != nil {
@@ -43,7 +40,7 @@ func (s *Session) resizeBackAndRevert(ctx context.Context) error {
 }
 
 func (s *Session) shelve(ctx context.Context) error {
-	return s.change(ctx, "shelve", nil, api.State{Status: "SHELVED_OFFLOADED", Power: api.Shutdown})
+	return s.change(ctx, "shelve", nil, offloaded)
 }
 
 func (s *Session) unshelve(ctx context.Context) error {

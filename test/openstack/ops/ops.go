@@ -2,8 +2,9 @@
 // other, and checks what Nova, the guest, libvirt and the host say afterwards.
 //
 // To add an operation, write a method of Session in the file of its subject and
-// put it into the list of All. Most operations act on the one guest that
-// Session.guest makes at need, so each can be run alone.
+// put it into one of the lists in list.go. The basic operations act on the one
+// guest that Session.guest makes at need; the further ones mostly make a small
+// guest each (Session.withSmall), and leave nothing. So each can be run alone.
 package ops
 
 import (
@@ -22,80 +23,19 @@ import (
 type Op struct {
 	Name string
 	run  func(*Session, context.Context) error
-	// awaited says that Bolide refuses this operation so far: only Nova's own
-	// node is expected to pass, and the operation runs for Bolide only by name.
-	awaited bool
-	only    string // the one node it makes sense for; "" for every node
+	only string // the one node it makes sense for; "" for every node
 }
 
 // timeout bounds one operation; the slowest boots two guests after another.
 const timeout = 5 * time.Minute
 
-// changeTimeout bounds one change of a guest; the slowest wait for it to power
-// off, or to be copied.
-const changeTimeout = 150 * time.Second
-
-// All returns every operation in the order in which a full run takes them.
-func All() []Op {
-	return []Op{
-		{Name: "build", run: (*Session).build},
-		{Name: "guest_sees_flavor_disk", run: (*Session).guestSeesFlavorDisk},
-		{Name: "guest_has_network", run: (*Session).guestHasNetwork},
-		{Name: "guest_reads_config_drive", run: (*Session).guestReadsConfigDrive},
-		{Name: "boot_log_is_short", run: (*Session).bootLogIsShort, only: "bolide"},
-		{Name: "console_log_tail", run: (*Session).consoleLogTail},
-		{Name: "vnc_console", run: (*Session).vncConsole},
-		{Name: "diagnostics", run: (*Session).diagnostics},
-
-		{Name: "pause", run: (*Session).pause},
-		{Name: "unpause", run: (*Session).unpause},
-		{Name: "suspend", run: (*Session).suspend},
-		{Name: "resume", run: (*Session).resume},
-		{Name: "reboot_soft", run: (*Session).rebootSoft},
-		{Name: "reboot_hard", run: (*Session).rebootHard},
-		{Name: "stop", run: (*Session).stop},
-		{Name: "start", run: (*Session).start},
-		{Name: "guest_sees_disk_after_restart", run: (*Session).guestSeesFlavorDisk},
-
-		{Name: "snapshot", run: (*Session).snapshot},
-		{Name: "boot_from_snapshot", run: (*Session).bootFromSnapshot},
-		{Name: "rescue", run: (*Session).rescue},
-		{Name: "unrescue", run: (*Session).unrescue},
-
-		{Name: "attach_interface", run: (*Session).attachInterface},
-		{Name: "detach_interface", run: (*Session).detachInterface},
-
-		{Name: "resize", run: (*Session).resize},
-		{Name: "confirm_resize", run: (*Session).confirmResize},
-		{Name: "resize_back_and_revert", run: (*Session).resizeBackAndRevert},
-		{Name: "rebuild", run: (*Session).rebuild},
-		{Name: "set_admin_password", run: (*Session).setAdminPassword},
-		{Name: "shelve", run: (*Session).shelve},
-		{Name: "unshelve", run: (*Session).unshelve},
-		{Name: "lock_unlock", run: (*Session).lockUnlock},
-		{Name: "actions_recorded", run: (*Session).actionsRecorded},
-
-		{Name: "delete", run: (*Session).delete},
-		{Name: "delete_leaves_nothing", run: (*Session).deleteLeavesNothing},
-		{Name: "build_two_nics", run: (*Session).buildTwoNICs},
-		{Name: "two_guests_talk", run: (*Session).twoGuestsTalk},
-		{Name: "build_swap_ephemeral", run: (*Session).buildSwapEphemeral},
-		{Name: "build_parallel_5", run: (*Session).buildParallel},
-		{Name: "delete_while_building", run: (*Session).deleteWhileBuilding},
-		{Name: "image_larger_than_flavor_is_refused", run: (*Session).imageLargerThanFlavor},
-		{Name: "hypervisor_details", run: (*Session).hypervisorDetails},
-	}
-}
-
-// Select returns the operations of these names, in the order of All; without
-// names, all those that the node is expected to pass.
-func Select(n ground.Node, names []string) ([]Op, error) {
+// Select returns those of all operations that have these names, in the order of
+// all; without names, all that make sense for the node.
+func Select(all []Op, n ground.Node, names []string) ([]Op, error) {
 	var chosen []Op
 	unknown := slices.Clone(names)
-	for _, op := range All() {
-		named := slices.Contains(names, op.Name)
-		fits := (op.only == "" || op.only == n.Kind) && (n.Kind == "nova" || !op.awaited)
-		if named || len(names) == 0 && fits {
+	for _, op := range all {
+		if slices.Contains(names, op.Name) || len(names) == 0 && (op.only == "" || op.only == n.Kind) {
 			chosen = append(chosen, op)
 		}
 		unknown = slices.DeleteFunc(unknown, func(s string) bool { return s == op.Name })
@@ -145,12 +85,14 @@ type Session struct {
 	*api.Servers
 	node ground.Node
 
-	server  string   // the guest most operations act on; "" when there is none
-	broken  error    // why there is none: tried once, lest every operation waits for it
-	ports   []string // its ports, for when it is gone
-	snapped string   // the image that snapshot left for boot_from_snapshot
-	port    string   // the port that attach_interface left for detach_interface
-	flavors int      // made so far, for their names
+	server  string                         // the guest most operations act on; "" when there is none
+	broken  error                          // why there is none: tried once, lest every operation waits for it
+	ports   []string                       // its ports, for when it is gone
+	snapped string                         // the image that snapshot left for boot_from_snapshot
+	port    string                         // the port that attach_interface left for detach_interface
+	flavors int                            // made so far, for their names
+	small   struct{ image, flavor string } // what small guests are made of; "" until the first
+	deleted string                         // the guest that soft_delete left for soft_deleted_is_reclaimed
 }
 
 // guest returns the guest that most operations act on, and boots it if there is
@@ -173,27 +115,4 @@ func (s *Session) guest(ctx context.Context) (string, error) {
 	s.server = v.ID
 	s.ports, err = s.portsOf(ctx, v.ID)
 	return v.ID, err
-}
-
-// change asks for an action on the guest, and waits until the guest is in the
-// state it leads to and every part of the action succeeded. The state alone may
-// be the one from before, which a refused operation restores.
-func (s *Session) change(ctx context.Context, action string, arg any, want api.State) error {
-	id, err := s.guest(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.Act(ctx, id, action, arg, nil); err != nil {
-		return err
-	}
-	return api.Until(ctx, changeTimeout, func(ctx context.Context) (bool, error) {
-		if ended, err := s.lastActionEnded(ctx, id); !ended || err != nil {
-			return ended, err
-		}
-		v, err := s.Show(ctx, id)
-		if err != nil {
-			return true, err
-		}
-		return v.Reached(want)
-	})
 }

@@ -18,32 +18,26 @@ func TestNamesAreUnique(t *testing.T) {
 
 func TestSelect(t *testing.T) {
 	bolide, nova := ground.Node{Kind: "bolide"}, ground.Node{Kind: "nova"}
-	all, err := Select(nova, nil)
+	forBoth, err := Select(All(), nova, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, op := range all {
+	for _, op := range forBoth {
 		if op.only == "bolide" {
 			t.Errorf("%s is for bolide only, and yet expected of nova", op.Name)
 		}
 	}
-	expected, err := Select(bolide, nil)
-	if err != nil {
-		t.Fatal(err)
+	expected, err := Select(All(), bolide, nil)
+	if err != nil || len(expected) != len(All()) {
+		t.Errorf("%d operations are expected of bolide, want all %d: %v", len(expected), len(All()), err)
 	}
-	if len(all) < 40 || len(expected) < 16 {
-		t.Errorf("%d operations for nova, %d for bolide", len(all), len(expected))
-	}
-	for _, op := range expected {
-		if op.awaited {
-			t.Errorf("%s is awaited, and yet expected of bolide", op.Name)
-		}
-	}
-	named, err := Select(bolide, []string{"delete", "build"})
+	named, err := Select(All(), bolide, []string{"delete", "build"})
 	if err != nil || len(named) != 2 || named[0].Name != "build" {
 		t.Errorf("by name: %v, %v; want build, delete", named, err)
 	}
-	if _, err := Select(bolide, []string{"build", "fly"}); err == nil {
-		t.Error("unknown name: no error")
+	for _, unknown := range []string{"fly", "burst_of_20"} {
+		if _, err := Select(Basic(), bolide, []string{"build", unknown}); err == nil {
+			t.Errorf("%s: no error", unknown)
+		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func (s *Session) pause(ctx context.Context) error {
-	return s.change(ctx, "pause", nil, api.State{Status: "PAUSED", Power: api.Paused})
+	return s.change(ctx, "pause", nil, paused)
 }
 
 func (s *Session) unpause(ctx context.Context) error {
@@ -17,7 +17,7 @@ func (s *Session) unpause(ctx context.Context) error {
 }
 
 func (s *Session) suspend(ctx context.Context) error {
-	return s.change(ctx, "suspend", nil, api.State{Status: "SUSPENDED", Power: api.Shutdown})
+	return s.change(ctx, "suspend", nil, suspended)
 }
 
 func (s *Session) resume(ctx context.Context) error {
@@ -36,7 +36,7 @@ func (s *Session) rebootSoft(ctx context.Context) error {
 
 func (s *Session) rebootHard(ctx context.Context) error {
 	return s.starts(ctx, func() error {
-		return s.change(ctx, "reboot", map[string]any{"type": "HARD"}, api.Active())
+		return s.change(ctx, "reboot", hard, api.Active())
 	})
 }
 
@@ -44,7 +44,7 @@ func (s *Session) stop(ctx context.Context) error {
 	if err := s.listening(ctx); err != nil {
 		return err
 	}
-	return s.change(ctx, "os-stop", nil, api.State{Status: "SHUTOFF", Power: api.Shutdown})
+	return s.change(ctx, "os-stop", nil, stopped)
 }
 
 func (s *Session) start(ctx context.Context) error {

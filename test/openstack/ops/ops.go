@@ -92,7 +92,6 @@ type Session struct {
 	port    string                         // the port that attach_interface left for detach_interface
 	flavors int                            // made so far, for their names
 	small   struct{ image, flavor string } // what small guests are made of; "" until the first
-	deleted string                         // the guest that soft_delete left for soft_deleted_is_reclaimed
 }
 
 // guest returns the guest that most operations act on, and boots it if there is

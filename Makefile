@@ -13,7 +13,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build check lint race test test-openstack test-faults demo demo-openstack shell down bench fuzz deps clean FORCE
+.PHONY: help build check lint race test test-openstack compare test-faults demo demo-openstack shell down bench fuzz deps clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test-openstack: build/bolide $(CLOUD) | deps-openstack ## drive Bolide through t
 
 test-faults: | deps-test deps-demo ## break the node and all it needs, and say after how long it works again (25 minutes)
 	$(GO) test -count=1 -timeout 40m ./test/faults -v -faults.all
+
+compare: build/bolide $(CLOUD) | deps-openstack deps-peer ## what the control plane holds of Bolide and of Nova's own node, field by field
+	$(CLOUD) compare
 
 fuzz: | deps-build ## run every fuzz target for a while (FUZZTIME=20s each)
 	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \

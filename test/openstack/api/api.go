@@ -32,8 +32,11 @@ const (
 	Region   = "RegionOne"
 )
 
-// microversion is Zed's newest of the compute API.
-const microversion = "2.93"
+// Zed's newest microversions.
+const (
+	microversion          = "2.93"
+	placementMicroversion = "1.39"
+)
 
 // Client makes calls. It is safe for concurrent use.
 type Client struct {
@@ -98,7 +101,7 @@ func (c *Client) call(ctx context.Context, method, url string, body, out any) er
 		OkCodes:      []int{200, 201, 202, 203, 204},
 		MoreHeaders: map[string]string{
 			"X-OpenStack-Nova-API-Version": microversion,
-			"OpenStack-API-Version":        "compute " + microversion,
+			"OpenStack-API-Version":        "compute " + microversion + ", placement " + placementMicroversion,
 		},
 	}
 	if out == nil {

@@ -97,7 +97,9 @@ func (e *evacuation) claim(ctx context.Context) error {
 		return err
 	}
 	e.claimed = true
-	topology, err := e.resources.ClaimMove(e.inst, resources.Move{Migration: e.migration, Topology: m.topology()})
+	topology, err := e.resources.ClaimMove(e.inst, resources.Move{
+		Migration: e.migration, Topology: m.topology(), Limits: numaLimits(e.args.Object("limits")),
+	})
 	if err != nil {
 		return err
 	}

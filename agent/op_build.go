@@ -26,11 +26,11 @@ func opBuild(*Agent) operation {
 // build is one attempt to build an instance on this host, and what its steps share.
 type build struct {
 	*spawn
-	filter    map[string]any       // filter_properties: how often the scheduler may try again, and why it last failed
-	hosts     json.RawMessage      // host_list: where else the instance could go
-	spec      nova.RequestSpec     // as the scheduler saw the request
-	requested []network.Requested  // ports and networks asked for
-	limits    resources.NUMALimits // how far the scheduler promised over
+	filter    map[string]any        // filter_properties: how often the scheduler may try again, and why it last failed
+	hosts     json.RawMessage       // host_list: where else the instance could go
+	spec      nova.RequestSpec      // as the scheduler saw the request
+	requested []network.Requested   // ports and networks asked for
+	limits    *resources.NUMALimits // how far the scheduler promised over; nil: not at all
 }
 
 // buildArguments reads the request. A null or missing optional argument is an empty one, as for Nova's node.
@@ -66,6 +66,11 @@ func (t *task) buildArguments() (*build, error) {
 		return nil, fmt.Errorf("argument request_spec: %w", err)
 	}
 	b.spec = nova.RequestSpec{Object: spec}
+	limits, err := nova.DecodeValue(nova.NewArgs(t.req.Args).Raw("limits"))
+	if err != nil {
+		return nil, fmt.Errorf("argument limits: %w", err)
+	}
+	b.limits = numaLimits(limits)
 	return b, nil
 }
 

@@ -191,10 +191,9 @@ func (t *task) claimLive(ctx context.Context, m *nova.Migration, limits *nova.Ob
 	if m == nil {
 		return nil // a conductor from before such claims
 	}
-	over := limits.Obj("numa_topology")
-	move := resources.Move{Migration: m, Topology: t.inst.Obj("numa_topology").Clone(), Limits: resources.NUMALimits{
-		CPURatio: over.Float("cpu_allocation_ratio"), RAMRatio: over.Float("ram_allocation_ratio"),
-	}}
+	move := resources.Move{
+		Migration: m, Topology: t.inst.Obj("numa_topology").Clone(), Limits: resources.LimitsOf(limits.Obj("numa_topology")),
+	}
 	m.SetDestCompute(t.cfg.Default.Host) // known to the claim; on the record the conductor puts it
 	fitted, err := t.resources.ClaimMove(t.inst, move)
 	if err != nil {

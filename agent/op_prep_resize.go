@@ -106,7 +106,9 @@ func (p *resizeOffer) claim(ctx context.Context) error {
 	if err := p.markDestination(ctx); err != nil {
 		return err
 	}
-	topology, err := p.resources.ClaimMove(p.inst, resources.Move{Migration: p.migration, Topology: p.topology()})
+	topology, err := p.resources.ClaimMove(p.inst, resources.Move{
+		Migration: p.migration, Topology: p.topology(), Limits: numaLimits(p.filter["limits"]),
+	})
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,8 @@ func opUnshelve(*Agent) operation {
 type unshelving struct {
 	*spawn
 	spec   nova.RequestSpec
-	before *nova.Object // the record as it was, offloaded
+	limits *resources.NUMALimits // how far the scheduler promised this host over
+	before *nova.Object          // the record as it was, offloaded
 }
 
 // hiddenFields of the record are changed while the guest is made, and say afterwards what they said before: it looks
@@ -57,6 +58,11 @@ func (t *task) unshelving(ctx context.Context) (*unshelving, error) {
 	t.inst.Set("availability_zone", zone)
 	u := &unshelving{spawn: s, before: t.inst.Object.Clone()}
 	if err := u.readImage("image"); err != nil {
+		return nil, err
+	}
+	args := nova.NewArgs(t.req.Args)
+	u.limits = numaLimits(args.Dict("filter_properties")["limits"])
+	if err := args.Err(); err != nil {
 		return nil, err
 	}
 	if raw, ok := t.req.Args["request_spec"]; ok && string(raw) != "null" {
@@ -94,7 +100,7 @@ func (u *unshelving) claimResources(ctx context.Context) error {
 	}
 	u.inst.Set("key_data", nil)
 	u.inst.Set("auto_disk_config", false)
-	if err := u.takeHost(ctx, resources.NUMALimits{}); err != nil {
+	if err := u.takeHost(ctx, u.limits); err != nil {
 		return err
 	}
 	r, err := u.request(ctx)

@@ -80,7 +80,7 @@ type Move struct {
 	Migration *nova.Migration
 	// Topology is the NUMA topology that the guest asks for, as the scheduler saw it; nil: none.
 	Topology *nova.Object
-	Limits   NUMALimits
+	Limits   *NUMALimits // nil: none
 }
 
 // ClaimMove holds what an instance takes here once the move has brought it, or has given it the flavor of the record's

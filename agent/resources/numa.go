@@ -9,8 +9,23 @@ import (
 	"bolide/rpc/nova"
 )
 
-// NUMALimits is how far the scheduler let a NUMA cell be promised over; zero ratios limit nothing.
+// NUMALimits is how far the scheduler let NUMA cells be promised over, and which networks it placed the guest near.
 type NUMALimits = numa.Limits
+
+// LimitsOf reads a NUMATopologyLimits object; nil, for no limits, if there is none.
+func LimitsOf(o *nova.Object) *NUMALimits {
+	if !o.Exists() {
+		return nil
+	}
+	return &NUMALimits{
+		CPURatio: o.Float("cpu_allocation_ratio"), RAMRatio: o.Float("ram_allocation_ratio"),
+		Networks: networksOf(o.Obj("network_metadata")),
+	}
+}
+
+func networksOf(o *nova.Object) numa.Networks {
+	return numa.Networks{Physnets: o.Strings("physnets"), Tunneled: o.Bool("tunneled")}
+}
 
 // numaOf is the instance's own topology; nil: none.
 func numaOf(i *nova.Instance) *nova.Object { return i.Obj("numa_topology").Clone() }
@@ -22,7 +37,7 @@ func numaOfContext(i *nova.Instance, prefix string) *nova.Object {
 
 // fitLocked places the instance's topology on the host's cells, beside what is held of them already; nil for an
 // instance without one.
-func (t *Tracker) fitLocked(topology *nova.Object, limits NUMALimits) (*nova.Object, error) {
+func (t *Tracker) fitLocked(topology *nova.Object, limits *NUMALimits) (*nova.Object, error) {
 	if !topology.Exists() {
 		return nil, nil
 	}
@@ -97,6 +112,7 @@ func (t *Tracker) cellsLocked() (numa.Host, *nova.Object, error) {
 func hostCell(c *nova.Object) numa.Cell {
 	cell := numa.Cell{
 		ID: int(c.Int("id")), Shared: set(c, "cpuset"), Pinnable: set(c, "pcpuset"), Memory: c.Int("memory"),
+		Networks: networksOf(c.Obj("network_metadata")),
 	}
 	siblings, _ := c.Raw("siblings").([]any)
 	for _, s := range siblings {

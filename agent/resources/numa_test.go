@@ -38,7 +38,7 @@ func TestClaimsOfCPUsDoNotOverlap(t *testing.T) {
 	tr.figures.NUMATopology = topology
 	for _, want := range []map[string]string{{"0": "0"}, {"0": "1"}} {
 		i := pinned("i" + want["0"])
-		c, err := tr.Claim(t.Context(), i, NUMALimits{})
+		c, err := tr.Claim(t.Context(), i, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +51,7 @@ func TestClaimsOfCPUsDoNotOverlap(t *testing.T) {
 		i.Set("numa_topology", c.NUMA)
 		tr.Note(i)
 	}
-	if _, err := tr.Claim(t.Context(), pinned("late"), NUMALimits{}); !nova.Is(err, "ComputeResourcesUnavailable") {
+	if _, err := tr.Claim(t.Context(), pinned("late"), nil); !nova.Is(err, "ComputeResourcesUnavailable") {
 		t.Errorf("a third guest on two CPUs: %v", err)
 	}
 	tr.mu.Lock()

@@ -122,7 +122,7 @@ type Claim struct {
 // Claim holds what the instance's flavor takes and tells the control plane. It refuses with Nova's
 // ComputeResourcesUnavailable when the host cannot place the instance's NUMA topology; how much memory, disk and
 // CPU may be promised is Placement's to say.
-func (t *Tracker) Claim(ctx context.Context, inst *nova.Instance, limits NUMALimits) (*Claim, error) {
+func (t *Tracker) Claim(ctx context.Context, inst *nova.Instance, limits *NUMALimits) (*Claim, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.node == nil {

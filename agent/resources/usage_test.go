@@ -55,11 +55,11 @@ func instance(uuid string, vm nova.VMState) *nova.Instance {
 func TestAdoptKeepsWhatWasClaimedMeanwhile(t *testing.T) {
 	tr := New(Options{NameTemplate: "instance-%08x"}, nil)
 	tr.node = nova.As[nova.ComputeNode](nova.NewObject("ComputeNode", "1.19"))
-	if _, err := tr.Claim(t.Context(), instance("old", nova.VMBuilding), NUMALimits{}); err != nil {
+	if _, err := tr.Claim(t.Context(), instance("old", nova.VMBuilding), nil); err != nil {
 		t.Fatal(err)
 	}
 	asOf := tr.clock
-	if _, err := tr.Claim(t.Context(), instance("new", nova.VMBuilding), NUMALimits{}); err != nil {
+	if _, err := tr.Claim(t.Context(), instance("new", nova.VMBuilding), nil); err != nil {
 		t.Fatal(err)
 	}
 	// the records as they were read before the second claim: "old" is gone, "other" has come
@@ -76,7 +76,7 @@ func TestAdoptKeepsWhatWasClaimedMeanwhile(t *testing.T) {
 func TestClaimIsGivenBack(t *testing.T) {
 	tr := New(Options{NameTemplate: "instance-%08x"}, nil)
 	tr.node = nova.As[nova.ComputeNode](nova.NewObject("ComputeNode", "1.19"))
-	c, err := tr.Claim(t.Context(), instance("i", nova.VMBuilding), NUMALimits{})
+	c, err := tr.Claim(t.Context(), instance("i", nova.VMBuilding), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestClaimIsGivenBack(t *testing.T) {
 
 func TestClaimBeforeTheHostIsMeasured(t *testing.T) {
 	tr := New(Options{}, nil)
-	if _, err := tr.Claim(t.Context(), instance("i", nova.VMBuilding), NUMALimits{}); !nova.Is(err, "ComputeResourcesUnavailable") {
+	if _, err := tr.Claim(t.Context(), instance("i", nova.VMBuilding), nil); !nova.Is(err, "ComputeResourcesUnavailable") {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestNote(t *testing.T) {
 	if n := len(tr.Instances()); n != 0 {
 		t.Errorf("an instance without a claim is held (%d)", n)
 	}
-	if _, err := tr.Claim(t.Context(), i, NUMALimits{}); err != nil {
+	if _, err := tr.Claim(t.Context(), i, nil); err != nil {
 		t.Fatal(err)
 	}
 	i.SetVMState(nova.VMActive)

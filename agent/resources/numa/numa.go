@@ -23,6 +23,8 @@ type Cell struct {
 
 	MemoryUsed int64
 	CPUsUsed   int64 // shared vCPUs placed here
+
+	Networks Networks // whose cards are at this cell
 }
 
 // Pages is the cell's memory in pages of one size.
@@ -57,15 +59,18 @@ type GuestCell struct {
 func (g GuestCell) pins() bool   { return g.Policy == PolicyDedicated || g.Policy == PolicyMixed }
 func (g GuestCell) shares() bool { return g.Policy != PolicyDedicated }
 
-// Limits is how far the scheduler promises over; zero ratios limit nothing.
-type Limits struct{ CPURatio, RAMRatio float64 }
+// Limits is how far the scheduler promised the host over, and which networks the guest is to be near.
+type Limits struct {
+	CPURatio, RAMRatio float64
+	Networks           Networks
+}
 
 // Request is a guest to be placed.
 type Request struct {
 	Cells            []GuestCell
-	IsolatesEmulator bool // one more CPU is set aside for the emulator, on the first cell
-	Limits           Limits
-	Pack             bool // cells in use are filled first
+	IsolatesEmulator bool    // one more CPU is set aside for the emulator, on the first cell
+	Limits           *Limits // nil: nothing is limited
+	Pack             bool    // cells in use are filled first
 }
 
 // Fit returns the guest's cells placed on the first permutation of the host's that takes them, or false.
@@ -90,6 +95,9 @@ func Fit(h Host, r Request) ([]GuestCell, bool) {
 				return false
 			}
 			out = append(out, g)
+		}
+		if r.Limits != nil && !r.Limits.Networks.reached(chosen, h.Cells) {
+			return false
 		}
 		placed = out
 		return true
@@ -142,7 +150,7 @@ func permute(cells []Cell, n int, try func([]Cell) bool) bool {
 }
 
 // fitCell places one cell of the guest on one of the host.
-func fitCell(c Cell, g GuestCell, limits Limits, reserve int) (GuestCell, bool) {
+func fitCell(c Cell, g GuestCell, limits *Limits, reserve int) (GuestCell, bool) {
 	if !fitMemory(c, &g) {
 		return g, false
 	}
@@ -158,7 +166,7 @@ func fitCell(c Cell, g GuestCell, limits Limits, reserve int) (GuestCell, bool) 
 	if g.pins() && !pin(c, &g, reserve) {
 		return g, false
 	}
-	if g.shares() && limits != (Limits{}) {
+	if g.shares() && limits != nil {
 		if float64(c.CPUsUsed)+float64(len(g.Shared)) > float64(len(c.Shared))*limits.CPURatio ||
 			float64(c.MemoryUsed+g.Memory) > float64(c.Memory)*limits.RAMRatio {
 			return g, false
@@ -221,12 +229,27 @@ func (h Host) Use(cells []GuestCell) {
 	}
 }
 
+// smallestPage is the size of the pages that hold what asked for none in particular; 0 where none are known.
+func (c *Cell) smallestPage() int64 {
+	var smallest int64
+	for _, p := range c.Pages {
+		if smallest == 0 || p.SizeKiB < smallest {
+			smallest = p.SizeKiB
+		}
+	}
+	return smallest
+}
+
 func (c *Cell) use(g GuestCell) {
 	c.MemoryUsed += g.Memory
 	c.CPUsUsed += int64(len(g.Shared))
+	size := g.PageSize
+	if size <= 0 {
+		size = c.smallestPage()
+	}
 	for i := range c.Pages {
-		if c.Pages[i].SizeKiB == g.PageSize {
-			c.Pages[i].Used += g.Memory << 10 / g.PageSize
+		if c.Pages[i].SizeKiB == size {
+			c.Pages[i].Used += g.Memory << 10 / size
 		}
 	}
 	if !g.pins() {

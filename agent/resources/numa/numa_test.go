@@ -30,17 +30,17 @@ func TestFitShared(t *testing.T) {
 	for name, c := range map[string]struct {
 		host  Host
 		cells []GuestCell
-		lim   Limits
+		lim   *Limits
 		want  []int // cells of the host, nil: does not fit
 	}{
-		"one cell":                 {host(), []GuestCell{shared(512, 0, 1)}, Limits{}, []int{0}},
-		"two cells":                {host(), []GuestCell{shared(512, 0, 1), shared(512, 2, 3)}, Limits{}, []int{0, 1}},
-		"more cells than the host": {host(), []GuestCell{shared(1, 0), shared(1, 1), shared(1, 2)}, Limits{}, nil},
-		"more CPUs than a cell":    {host(), []GuestCell{shared(512, 0, 1, 2, 3, 4)}, Limits{}, nil},
-		"more memory than a cell":  {host(), []GuestCell{shared(2048, 0)}, Limits{}, nil},
-		"within limits":            {host(), []GuestCell{shared(1024, 0)}, Limits{CPURatio: 1, RAMRatio: 1}, []int{0}},
-		"beyond limits":            {used(host(), shared(512, 0), shared(512, 1)), []GuestCell{shared(600, 0)}, Limits{CPURatio: 16, RAMRatio: 1}, nil},
-		"the emptier cell":         {used(host(), shared(512, 0)), []GuestCell{shared(512, 0)}, Limits{}, []int{1}},
+		"one cell":                 {host(), []GuestCell{shared(512, 0, 1)}, nil, []int{0}},
+		"two cells":                {host(), []GuestCell{shared(512, 0, 1), shared(512, 2, 3)}, nil, []int{0, 1}},
+		"more cells than the host": {host(), []GuestCell{shared(1, 0), shared(1, 1), shared(1, 2)}, nil, nil},
+		"more CPUs than a cell":    {host(), []GuestCell{shared(512, 0, 1, 2, 3, 4)}, nil, nil},
+		"more memory than a cell":  {host(), []GuestCell{shared(2048, 0)}, nil, nil},
+		"within limits":            {host(), []GuestCell{shared(1024, 0)}, &Limits{CPURatio: 1, RAMRatio: 1}, []int{0}},
+		"beyond limits":            {used(host(), shared(512, 0), shared(512, 1)), []GuestCell{shared(600, 0)}, &Limits{CPURatio: 16, RAMRatio: 1}, nil},
+		"the emptier cell":         {used(host(), shared(512, 0)), []GuestCell{shared(512, 0)}, nil, []int{1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			placed, ok := Fit(c.host, Request{Cells: c.cells, Limits: c.lim})

@@ -11,13 +11,13 @@ import (
 
 // numaTopology is the host's cells as the ComputeNode record holds them: a NUMATopology object as JSON text, "" for
 // a host without cells. Usage is the resource tracker's to add.
-func numaTopology(p nova.Profile, f *hypervisor.Facts, usable usableCPUs) (string, error) {
+func numaTopology(p nova.Profile, f *hypervisor.Facts, free usable) (string, error) {
 	if len(f.Cells) == 0 {
 		return "", nil
 	}
 	cells := make([]*nova.Object, len(f.Cells))
 	for i, c := range f.Cells {
-		cells[i] = numaCell(p, c, usable)
+		cells[i] = numaCell(p, c, free)
 	}
 	topology := p.New("NUMATopology")
 	topology.Set("cells", cells)
@@ -28,29 +28,30 @@ func numaTopology(p nova.Profile, f *hypervisor.Facts, usable usableCPUs) (strin
 	return string(raw), nil
 }
 
-// usableCPUs is the CPUs that guests may use.
-type usableCPUs struct {
+// usable is what guests may use of the host: which CPUs, and which huge pages not.
+type usable struct {
 	Shared   []int // by guests that share them
 	Pinnable []int // by guests that want them alone
+	Reserved reservedPages
 }
 
-func (u usableCPUs) has(cpu int) bool {
+func (u usable) has(cpu int) bool {
 	return slices.Contains(u.Shared, cpu) || slices.Contains(u.Pinnable, cpu)
 }
 
-func numaCell(p nova.Profile, c hypervisor.Cell, usable usableCPUs) *nova.Object {
+func numaCell(p nova.Profile, c hypervisor.Cell, free usable) *nova.Object {
 	shared, pinnable := []int{}, []int{}
 	var siblings [][]int
 	sockets := map[int]bool{}
 	for _, cpu := range c.CPUs {
 		sockets[cpu.Socket] = true
-		if slices.Contains(usable.Shared, cpu.ID) {
+		if slices.Contains(free.Shared, cpu.ID) {
 			shared = append(shared, cpu.ID)
 		}
-		if slices.Contains(usable.Pinnable, cpu.ID) {
+		if slices.Contains(free.Pinnable, cpu.ID) {
 			pinnable = append(pinnable, cpu.ID)
 		}
-		group := slices.DeleteFunc(slices.Clone(cpu.Siblings), func(id int) bool { return !usable.has(id) })
+		group := slices.DeleteFunc(slices.Clone(cpu.Siblings), func(id int) bool { return !free.has(id) })
 		if len(group) > 0 && !slices.ContainsFunc(siblings, func(s []int) bool { return slices.Equal(s, group) }) {
 			siblings = append(siblings, group)
 		}
@@ -58,7 +59,7 @@ func numaCell(p nova.Profile, c hypervisor.Cell, usable usableCPUs) *nova.Object
 	slices.SortFunc(siblings, func(a, b []int) int { return a[0] - b[0] })
 	pages := make([]*nova.Object, len(c.Pages))
 	for i, size := range c.Pages {
-		pages[i] = part(p, "NUMAPagesTopology", map[string]any{"size_kb": size.SizeKiB, "total": size.Count, "used": 0, "reserved": 0})
+		pages[i] = part(p, "NUMAPagesTopology", map[string]any{"size_kb": size.SizeKiB, "total": size.Count, "used": 0, "reserved": free.Reserved[c.ID][size.SizeKiB]})
 	}
 	fields := map[string]any{
 		"id": c.ID, "cpuset": shared, "pcpuset": pinnable, "memory": c.MemoryKiB >> 10, "socket": nil,

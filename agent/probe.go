@@ -62,7 +62,11 @@ func (p probe) Figures(ctx context.Context) (resources.Figures, error) {
 	if err != nil {
 		return resources.Figures{}, err
 	}
-	topology, err := numaTopology(p.profile, facts, usableCPUs{Shared: sets.shared, Pinnable: sets.pinnable(p.cfg)})
+	pages, err := readReservedPages(p.cfg)
+	if err != nil {
+		return resources.Figures{}, err
+	}
+	topology, err := numaTopology(p.profile, facts, usable{Shared: sets.shared, Pinnable: sets.pinnable(p.cfg), Reserved: pages})
 	if err != nil {
 		return resources.Figures{}, err
 	}

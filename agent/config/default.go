@@ -115,7 +115,7 @@ type Capacity struct {
 	// ReservedHostDiskMB is kept from guests. Unit MiB, default 0.
 	ReservedHostDiskMB int `ini:"reserved_host_disk_mb" default:"0" min:"0"`
 	// ReservedHugePages are kept from guests, one node:N,size:KiB,count:N each.
-	ReservedHugePages []map[string]string `ini:"reserved_huge_pages" kind:"multi" unused:"huge pages"`
+	ReservedHugePages []map[string]string `ini:"reserved_huge_pages" kind:"multi"`
 	// VCPUPinSet is the CPUs guests may use, "4-12,^8". Default: unset.
 	VCPUPinSet string `ini:"vcpu_pin_set"`
 	// UpdateResourcesInterval paces update_available_resource; 0 = the rate of

@@ -26,12 +26,20 @@ func (b *build) settle(ctx context.Context, failure error) error {
 		b.log.Info("instance was deleted while it was built")
 		return b.resources.DeleteAllocation(ctx, b.id, b.inst.UUID())
 	}
-	b.resources.BuildFailed()
+	if b.isHostsFault(failure) {
+		b.resources.BuildFailed()
+	}
 	failure = b.buildFailure(failure)
 	if !nova.Is(failure, "BuildAbortException") && b.canRetry() {
 		return b.reschedule(ctx, failure)
 	}
 	return b.abort(ctx, failure)
+}
+
+// isHostsFault reports whether the scheduler is to think less of this host for the failure. A policy of the user's is
+// nobody's fault.
+func (b *build) isHostsFault(failure error) bool {
+	return b.cfg.Compute.ConsecutiveBuildServiceDisableThreshold != 0 && !nova.Is(failure, "GroupAffinityViolation")
 }
 
 // informFailed tells that the build failed and, where there was something of a guest already, that it was removed.

@@ -28,6 +28,7 @@ func (a *Agent) guestSettings() guest.Settings {
 		MaxQueues: intOrZero(l.MaxQueues), MemStatsSeconds: uint(max(0, l.MemStatsPeriod.Seconds())),
 		RNGDevice: l.RNGDevPath, SysinfoSerial: l.SysinfoSerial, PerfEvents: l.EnabledPerfEvents,
 		FileBackedMemory: l.FileBackedMemory > 0, RealtimePriority: l.RealtimeSchedulerPriority,
+		TBCacheMiB:        uint(intOrZero(l.TBCacheSize)),
 		DisableAPIC:       a.cfg.Workarounds.LibvirtDisableAPIC,
 		CPUSharedSetGiven: a.cfg.Compute.CPUSharedSet != "" || d.VCPUPinSet != "",
 

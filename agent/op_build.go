@@ -135,18 +135,36 @@ func (b *build) prepareDevices(ctx context.Context) error {
 
 func (b *build) allocatePorts(ctx context.Context) error {
 	b.page.Note(func(r *journal.Record) { r.Ports = &journal.Ports{Foreign: foreignPorts(b.requested)} })
-	vifs, err := b.ports.Allocate(ctx, b.id, network.AllocateRequest{
+	request := network.AllocateRequest{
 		InstanceUUID: b.inst.UUID(), ProjectID: b.inst.ProjectID(),
 		Hostname: b.inst.Hostname(), AvailabilityZone: b.inst.AvailabilityZone(), Host: b.cfg.Default.Host,
 		Requested: b.requested, SecurityGroups: b.groups, ProviderMapping: b.spec.ProviderMapping(),
 		Records: vifRecords{b.cond},
-	})
+	}
+	vifs, err := b.askAgain(ctx, func() (network.Info, error) { return b.ports.Allocate(ctx, b.id, request) })
 	if err != nil {
 		return portError(err)
 	}
 	b.vifs = vifs
 	b.inst.PutSystemMetadata("network_allocated", "True")
 	return b.cachePorts(ctx, vifs)
+}
+
+// askAgain asks for ports until it gets them, as often as network_allocate_retries says and with growing pauses.
+func (b *build) askAgain(ctx context.Context, ask func() (network.Info, error)) (network.Info, error) {
+	const first, last = time.Second, 30 * time.Second
+	for pause, again := first, b.cfg.Default.NetworkAllocateRetries; ; pause, again = min(2*pause, last), again-1 {
+		vifs, err := ask()
+		if err == nil || again == 0 || ctx.Err() != nil {
+			return vifs, err
+		}
+		b.log.WithError(err).Warn("ports not allocated; trying again")
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 func (b *build) releasePorts(ctx context.Context) error {
@@ -164,6 +182,7 @@ func (b *build) activate(ctx context.Context) error {
 	err := b.move(ctx, buildDone, func(i *nova.Instance) {
 		i.SetPowerState(nova.PowerRunning)
 		i.SetLaunchedAt(time.Now())
+		setAccessAddresses(i, b.vifs, b.cfg.Default.DefaultAccessIPNetworkName)
 	})
 	if err != nil {
 		return err
@@ -171,6 +190,25 @@ func (b *build) activate(ctx context.Context) error {
 	b.resources.Note(b.inst)
 	b.tellScheduler(ctx)
 	return nil
+}
+
+// setAccessAddresses shows the guest's first addresses in the named network as those it is reached at, unless its user
+// has said others.
+func setAccessAddresses(i *nova.Instance, vifs network.Info, name string) {
+	if name == "" || i.Str("access_ip_v4") != "" || i.Str("access_ip_v6") != "" {
+		return
+	}
+	for _, v := range vifs {
+		if v.Network == nil || orEmpty(v.Network.Label) != name {
+			continue
+		}
+		for _, ip := range v.FixedIPs() {
+			if field := fmt.Sprintf("access_ip_v%d", ip.Version); i.Str(field) == "" {
+				i.Set(field, ip.Address)
+			}
+		}
+		return
+	}
 }
 
 // checkGroupPolicy looks, now that the record names this host, whether the members of the instance's server group

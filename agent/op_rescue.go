@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -99,6 +98,9 @@ func (r *rescue) chooseImage(ctx context.Context) error {
 	if r.ref == "" {
 		r.ref = r.inst.ImageRef()
 	}
+	if r.ref == "" {
+		r.ref = r.cfg.Libvirt.RescueImageID
+	}
 	image, err := r.cloud.Images().Get(ctx, r.id, r.ref)
 	if err != nil {
 		return glanceError(r.ref, err)
@@ -113,7 +115,7 @@ func (r *rescue) chooseImage(ctx context.Context) error {
 	}
 	r.spawn.rescue = &guest.Rescue{Image: r.image.meta(), KernelID: kernel, RamdiskID: ramdisk}
 	if r.password == "" {
-		r.password = rand.Text()[:12]
+		r.password = newPassword(r.cfg.Default.PasswordLength)
 	}
 	r.spawn.password = r.password
 	return nil

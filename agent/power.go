@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bolide/agent/guest"
+	"bolide/agent/network"
 	"bolide/hypervisor"
 	"bolide/rpc/nova"
 )
@@ -65,19 +66,38 @@ func (s *spawn) restartSteps() []step {
 	return []step{
 		{name: "end the running guest", do: s.removeDomain},
 		{name: "check disks", do: s.checkDisks},
-		{name: "plug", do: func(ctx context.Context) error { return s.plug(ctx, s.vifs) }},
+		{name: "plug", do: s.plugAgain},
 		{name: "define", do: s.define},
 		{name: "start", do: s.startPlugged},
 	}
 }
 
-// startPlugged starts a guest whose ports Neutron has connected before.
-func (s *spawn) startPlugged(ctx context.Context) error {
-	err := s.hypervisor.Start(ctx, s.inst.UUID(), hypervisor.StartOptions{ForceBoot: true})
-	if errors.Is(err, hypervisor.ErrInvalidState) {
-		return nil
+// plugAgain plugs the ports of a guest that had them before. Those of the kinds that
+// wait_for_vif_plugged_event_during_hard_reboot names are taken off first, so that Neutron connects them anew and says
+// so: their guest does not run before it has.
+func (s *spawn) plugAgain(ctx context.Context) error {
+	var anew network.Info
+	var keys []eventKey
+	for _, v := range s.vifs {
+		if s.cfg.Default.VIFPluggingTimeout > 0 && slices.Contains(s.cfg.Workarounds.WaitForVIFPluggedEventDuringHardReboot, v.VNICType) {
+			anew = append(anew, v)
+			keys = append(keys, eventKey{Instance: s.inst.UUID(), Name: eventPlugged, Tag: v.ID})
+		}
 	}
-	return err
+	if err := s.unplug(ctx, anew); err != nil {
+		return err
+	}
+	s.plugged = s.waiters.expect(keys...)
+	return s.plug(ctx, s.vifs)
+}
+
+// startPlugged starts a guest whose ports Neutron has connected before, or says that it connects anew.
+func (s *spawn) startPlugged(ctx context.Context) error {
+	err := s.hypervisor.Start(ctx, s.inst.UUID(), hypervisor.StartOptions{ForceBoot: true, Paused: s.plugged.expected()})
+	if err != nil && !errors.Is(err, hypervisor.ErrInvalidState) {
+		return err
+	}
+	return s.awaitPorts(ctx)
 }
 
 // checkDisks plans the guest's disks and makes what can be made again: the config drive, the base under the root disk,

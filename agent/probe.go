@@ -70,6 +70,9 @@ func (p probe) Figures(ctx context.Context) (resources.Figures, error) {
 	if err != nil {
 		return resources.Figures{}, err
 	}
+	if backed := p.cfg.Libvirt.FileBackedMemory; backed > 0 { // guests' memory is in files, whose room the operator has stated
+		memory = hypervisor.Memory{Total: backed}
+	}
 	f := resources.Figures{
 		Hostname: facts.Hostname, HypervisorType: facts.Hypervisor, HypervisorVersion: int64(facts.QEMUVersion),
 		HostIP: p.cfg.Default.MyIP, VCPUs: int64(len(sets.shared)), PCPUs: int64(len(sets.dedicated)),

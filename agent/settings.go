@@ -2,6 +2,7 @@ package agent
 
 import (
 	"strings"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -33,6 +34,10 @@ func rpcOptions(c *config.Config, log *logrus.Entry) rpc.Options {
 	o.PrefetchCount = r.RabbitQOSPrefetchCount
 	o.LoginMethod, o.HeartbeatThreshold = r.RabbitLoginMethod, r.HeartbeatTimeoutThreshold
 	o.ReconnectInterval = r.RabbitRetryInterval
+	o.ReconnectMax = min(o.ReconnectMax, max(r.RabbitIntervalMax, time.Second)) // sooner than Nova's 30 s, unless sooner yet is asked for
+	if r.UseQueueManager {
+		o.ProcessName = r.Processname // a part of the queues' names
+	}
 	o.ReconnectDelay, o.MissingConsumerRetry = r.KombuReconnectDelay, r.KombuMissingConsumerRetryTimeout
 	o.SSL, o.SSLVersion = r.SSL, r.SSLVersion
 	o.SSLCAFile, o.SSLCertFile, o.SSLKeyFile = r.SSLCAFile, r.SSLCertFile, r.SSLKeyFile

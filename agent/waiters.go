@@ -111,7 +111,7 @@ func (e *expectation) wait(ctx context.Context) error {
 }
 
 // expected reports whether any event was expected, come or not.
-func (e *expectation) expected() bool { return e.count > 0 }
+func (e *expectation) expected() bool { return e != nil && e.count > 0 }
 
 // forget stops waiting; events that come later find nobody.
 func (e *expectation) forget() {

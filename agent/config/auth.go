@@ -30,13 +30,13 @@ type Auth struct {
 	// EndpointOverride is used instead of the catalogue. Default: unset.
 	EndpointOverride string `ini:"endpoint_override"`
 	// ConnectRetries repeats a failed connection. Default: unset.
-	ConnectRetries *int `ini:"connect_retries"`
+	ConnectRetries *int `ini:"connect_retries" unused:"retries of connections; requests are repeated"`
 	// ConnectRetryDelay is between them. Unit s (fractions allowed), default: unset.
-	ConnectRetryDelay time.Duration `ini:"connect_retry_delay" kind:"float" min:"0"`
+	ConnectRetryDelay time.Duration `ini:"connect_retry_delay" kind:"float" min:"0" unused:"retries of connections; requests are repeated"`
 	// StatusCodeRetries repeats a request answered by 503. Default: unset.
-	StatusCodeRetries *int `ini:"status_code_retries"`
+	StatusCodeRetries *int `ini:"status_code_retries" unused:"retries by status; requests are repeated"`
 	// StatusCodeRetryDelay is between them. Unit s (fractions allowed), default: unset.
-	StatusCodeRetryDelay time.Duration `ini:"status_code_retry_delay" kind:"float" min:"0"`
+	StatusCodeRetryDelay time.Duration `ini:"status_code_retry_delay" kind:"float" min:"0" unused:"retries by status; requests are repeated"`
 }
 
 // Credentials are those of keystoneauth's password and

@@ -55,6 +55,14 @@ func (k *checker) hypervisor() {
 	if l.VirtType != "kvm" && l.VirtType != "qemu" {
 		k.refuse("libvirt", "virt_type", "%q is not kvm or qemu", l.VirtType)
 	}
+	if l.FileBackedMemory > 0 {
+		if r := d.RAMAllocationRatio; r == nil || *r != 1 {
+			k.refuse("DEFAULT", "ram_allocation_ratio", "must be 1.0 with file_backed_memory")
+		}
+		if d.ReservedHostMemoryMB >= l.FileBackedMemory {
+			k.refuse("DEFAULT", "reserved_host_memory_mb", "leaves nothing of file_backed_memory")
+		}
+	}
 	if l.CPUMode == "custom" && len(l.CPUModels) == 0 {
 		k.refuse("libvirt", "cpu_models", "needed where cpu_mode is custom")
 	}

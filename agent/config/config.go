@@ -21,7 +21,6 @@ type Config struct {
 	Bolide        Bolide        `section:"bolide"`
 	Cinder        Cinder        `section:"cinder"`
 	Compute       Compute       `section:"compute"`
-	Concurrency   Concurrency   `section:"oslo_concurrency"`
 	ConsoleAuth   ConsoleAuth   `section:"consoleauth"`
 	Devices       Devices       `section:"devices"`
 	Encryption    Encryption    `section:"ephemeral_storage_encryption"`

@@ -25,16 +25,8 @@ type Node struct {
 	// MyIP is this host's address as others reach it. Default: the source
 	// address of the default route, else 127.0.0.1.
 	MyIP string `ini:"my_ip"`
-	// MyBlockStorageIP is the address for block storage. Default: MyIP.
-	MyBlockStorageIP string `ini:"my_block_storage_ip" default:"$my_ip"`
 	// ComputeDriver must be libvirt's where it is set. Default: unset.
 	ComputeDriver string `ini:"compute_driver"`
-	// DefaultAvailabilityZone is the zone of a host without one. Default nova.
-	DefaultAvailabilityZone string `ini:"default_availability_zone" default:"nova"`
-	// InternalServiceAvailabilityZone is never a host's. Default internal.
-	InternalServiceAvailabilityZone string `ini:"internal_service_availability_zone" default:"internal"`
-	// EnableNewServices registers a new service as enabled. Default true.
-	EnableNewServices bool `ini:"enable_new_services" default:"true"`
 	// ServicegroupDriver says how a service is seen to be up. Only db works.
 	ServicegroupDriver string `ini:"servicegroup_driver" default:"db" choices:"db,mc"`
 	// InstanceNameTemplate makes a domain's name. Default instance-%08x.
@@ -53,8 +45,6 @@ type Paths struct {
 	StatePath string `ini:"state_path" default:"/var/lib/nova"`
 	// InstancesPath holds the guests' disks. Default $state_path/instances.
 	InstancesPath string `ini:"instances_path" default:"$state_path/instances"`
-	// TempDir is for temporary files. Default: the system's.
-	TempDir string `ini:"tempdir"`
 	// ConfigSource names remote configuration, which Bolide does not read.
 	ConfigSource []string `ini:"config_source"`
 }
@@ -85,8 +75,6 @@ type Messaging struct {
 	LongRPCTimeout time.Duration `ini:"long_rpc_timeout" default:"1800"`
 	// ExecutorThreadPoolSize is how many requests run at once. Default 64.
 	ExecutorThreadPoolSize int `ini:"executor_thread_pool_size" default:"64" min:"1" old:"rpc_thread_pool_size"`
-	// RPCConnPoolSize bounds the sending channels. Default 30.
-	RPCConnPoolSize int `ini:"rpc_conn_pool_size" default:"30" min:"1"`
 	// RPCPingEnabled answers oslo_rpc_server_ping. Default false.
 	RPCPingEnabled bool `ini:"rpc_ping_enabled" default:"false"`
 	// GracefulShutdownTimeout is how long a stop waits for running work; 0 =

@@ -4,8 +4,8 @@ import "time"
 
 // Compute is [compute].
 type Compute struct {
-	// ConsecutiveBuildServiceDisableThreshold disables the service after so
-	// many failed builds in a row; 0 = never. Default 10.
+	// ConsecutiveBuildServiceDisableThreshold is 0 where failed builds are not
+	// told to the scheduler; other values mean the same. Default 10.
 	ConsecutiveBuildServiceDisableThreshold int `ini:"consecutive_build_service_disable_threshold" default:"10"`
 	// ShutdownRetryInterval repeats the shutdown signal. Unit s, default 10.
 	ShutdownRetryInterval time.Duration `ini:"shutdown_retry_interval" default:"10" min:"1"`
@@ -25,7 +25,7 @@ type Compute struct {
 	MaxDiskDevicesToAttach int `ini:"max_disk_devices_to_attach" default:"-1" min:"-1"`
 	// ProviderConfigLocation holds provider.yaml files. Default
 	// /etc/nova/provider_config/.
-	ProviderConfigLocation string `ini:"provider_config_location" default:"/etc/nova/provider_config/"`
+	ProviderConfigLocation string `ini:"provider_config_location" default:"/etc/nova/provider_config/" unused:"provider.yaml"`
 	// ImageTypeExcludeList are formats not offered as traits. Default: none.
 	ImageTypeExcludeList []string `ini:"image_type_exclude_list"`
 	// VMDKAllowedTypes are the VMDK kinds accepted. Default
@@ -48,14 +48,6 @@ type ImageCache struct {
 	RemoveUnusedOriginalMinimumAge time.Duration `ini:"remove_unused_original_minimum_age_seconds" default:"86400" old:"DEFAULT.remove_unused_original_minimum_age_seconds"`
 	// RemoveUnusedResizedMinimumAge is of resized ones. Unit s, default 3600.
 	RemoveUnusedResizedMinimumAge time.Duration `ini:"remove_unused_resized_minimum_age_seconds" default:"3600" old:"libvirt.remove_unused_resized_minimum_age_seconds"`
-	// PrecacheConcurrency is how many images are fetched ahead at once. Default 1.
-	PrecacheConcurrency int `ini:"precache_concurrency" default:"1" min:"1"`
-}
-
-// Concurrency is [oslo_concurrency].
-type Concurrency struct {
-	// LockPath holds lock files shared with os-brick. Default: unset.
-	LockPath string `ini:"lock_path" old:"DEFAULT.lock_path"`
 }
 
 // PCI is [pci].
@@ -102,8 +94,6 @@ type Workarounds struct {
 	DisableLibvirtLivesnapshot bool `ini:"disable_libvirt_livesnapshot" default:"false"`
 	// HandleVirtLifecycleEvents follows libvirt's events. Default true.
 	HandleVirtLifecycleEvents bool `ini:"handle_virt_lifecycle_events" default:"true"`
-	// SkipCPUCompareAtStartup starts with a cpu_models the host lacks. Default false.
-	SkipCPUCompareAtStartup bool `ini:"skip_cpu_compare_at_startup" default:"false"`
 	// SkipCPUCompareOnDest leaves it to libvirt. Default false.
 	SkipCPUCompareOnDest bool `ini:"skip_cpu_compare_on_dest" default:"false"`
 	// SkipHypervisorVersionCheckOnLM allows going to older ones. Default false.

@@ -34,7 +34,7 @@ type GuestCPU struct {
 	// SysinfoSerial is the serial number a guest sees. Default unique.
 	SysinfoSerial string `ini:"sysinfo_serial" default:"unique" choices:"none,os,hardware,auto,unique"`
 	// FileBackedMemory is the host's capacity for it; 0 = off. Unit MiB, default 0.
-	FileBackedMemory int `ini:"file_backed_memory" default:"0" min:"0" unused:"file-backed memory"`
+	FileBackedMemory int `ini:"file_backed_memory" default:"0" min:"0"`
 	// NumMemoryEncryptedGuests bounds them. Default: unset.
 	NumMemoryEncryptedGuests *int `ini:"num_memory_encrypted_guests" min:"0" unused:"encrypted memory"`
 	// SWTPMEnabled offers emulated TPMs. Default false.
@@ -61,8 +61,6 @@ type GuestDisk struct {
 	SnapshotImageFormat string `ini:"snapshot_image_format" choices:"raw,qcow2,vmdk,vdi"`
 	// SnapshotCompression compresses a qcow2 snapshot. Default false.
 	SnapshotCompression bool `ini:"snapshot_compression" default:"false"`
-	// InjectPartition says where to inject; -2 = nowhere. Default -2.
-	InjectPartition int `ini:"inject_partition" default:"-2" min:"-2"`
 	// InjectKey and InjectPassword put these into an image. Default false.
 	InjectKey      bool `ini:"inject_key" default:"false" unused:"injecting keys; use a config drive"`
 	InjectPassword bool `ini:"inject_password" default:"false" unused:"injecting passwords; use a config drive"`
@@ -90,7 +88,7 @@ type GuestDevice struct {
 	// DeviceDetachTimeout is for each of them. Unit s, default 20.
 	DeviceDetachTimeout time.Duration `ini:"device_detach_timeout" default:"20" min:"1"`
 	// RealtimeSchedulerPriority is of real-time guests' vCPUs. Default 1.
-	RealtimeSchedulerPriority int `ini:"realtime_scheduler_priority" default:"1" unused:"real-time guests"`
+	RealtimeSchedulerPriority int `ini:"realtime_scheduler_priority" default:"1"`
 	// EnabledPerfEvents are counted for a guest. Default: none.
 	EnabledPerfEvents []string `ini:"enabled_perf_events"`
 	// PMEMNamespaces are "label:namespace|…". Default: none.
@@ -146,10 +144,10 @@ type Volume struct {
 
 // RBD is disks and volumes in Ceph.
 type RBD struct {
-	ImagesRBDPool     string `ini:"images_rbd_pool" default:"rbd"`
-	ImagesRBDCephConf string `ini:"images_rbd_ceph_conf"`
+	ImagesRBDPool     string `ini:"images_rbd_pool" default:"rbd" unused:"disks in Ceph"`
+	ImagesRBDCephConf string `ini:"images_rbd_ceph_conf" unused:"disks in Ceph"`
 	RBDUser           string `ini:"rbd_user" unused:"volumes in Ceph"`
 	RBDSecretUUID     string `ini:"rbd_secret_uuid" unused:"volumes in Ceph"`
 	// RBDConnectTimeout bounds reaching the cluster. Unit s, default 5.
-	RBDConnectTimeout time.Duration `ini:"rbd_connect_timeout" default:"5"`
+	RBDConnectTimeout time.Duration `ini:"rbd_connect_timeout" default:"5" unused:"disks in Ceph"`
 }

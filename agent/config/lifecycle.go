@@ -17,18 +17,12 @@ type Disks struct {
 	VirtMkfs []string `ini:"virt_mkfs" kind:"multi"`
 	// ResizeFSUsingBlockDevice grows file systems of raw disks. Default false.
 	ResizeFSUsingBlockDevice bool `ini:"resize_fs_using_block_device" default:"false" unused:"growing file systems from the host"`
-	// MaxLocalBlockDevices bounds a boot's local disks; -1 = no bound. Default 3.
-	MaxLocalBlockDevices int `ini:"max_local_block_devices" default:"3"`
 	// ForceConfigDrive gives every guest a config drive. Default false.
 	ForceConfigDrive bool `ini:"force_config_drive" default:"false"`
 	// ConfigDriveFormat is the config drive's file system. Default iso9660.
 	ConfigDriveFormat string `ini:"config_drive_format" default:"iso9660" choices:"iso9660,vfat"`
-	// MkisofsCmd is not run: Bolide writes the config drive itself.
-	MkisofsCmd string `ini:"mkisofs_cmd" default:"genisoimage"`
 	// FlatInjected puts the network's configuration into the image. Default false.
 	FlatInjected bool `ini:"flat_injected" default:"false" unused:"injecting files; use a config drive"`
-	// NonInheritableImageProperties are not copied to a snapshot.
-	NonInheritableImageProperties []string `ini:"non_inheritable_image_properties" default:"cache_in_nova,bittorrent"`
 	// ReimageTimeoutPerGB bounds Cinder's reimage. Unit s per GiB, default 20.
 	ReimageTimeoutPerGB time.Duration `ini:"reimage_timeout_per_gb" default:"20" min:"1" unused:"volumes"`
 }
@@ -60,8 +54,6 @@ type Boot struct {
 
 // Migration is resize and live migration.
 type Migration struct {
-	// AllowResizeToSameHost lets a resize stay here. Default false.
-	AllowResizeToSameHost bool `ini:"allow_resize_to_same_host" default:"false"`
 	// ResizeConfirmWindow confirms a resize by itself; 0 = never. Unit s, default 0.
 	ResizeConfirmWindow time.Duration `ini:"resize_confirm_window" default:"0" min:"0"`
 	// MaxConcurrentLiveMigrations is outgoing ones; 0 = no bound. Default 1.
@@ -116,8 +108,6 @@ type Periodic struct {
 	HealInstanceInfoCacheInterval time.Duration `ini:"heal_instance_info_cache_interval" default:"60" later:"2025.1=-1"`
 	// SyncPowerStateInterval paces the power-state sweep. Unit s, default 600.
 	SyncPowerStateInterval time.Duration `ini:"sync_power_state_interval" default:"600"`
-	// SyncPowerStatePoolSize is how many it asks at once. Default 1000 (2026.1: 5).
-	SyncPowerStatePoolSize int `ini:"sync_power_state_pool_size" default:"1000" later:"2026.1=5" min:"1"`
 	// SchedulerInstanceSyncInterval paces telling schedulers the instances.
 	// Unit s, default 120.
 	SchedulerInstanceSyncInterval time.Duration `ini:"scheduler_instance_sync_interval" default:"120"`

@@ -57,7 +57,7 @@ func TestDefaults(t *testing.T) {
 	d := &c.Default
 	for name, ok := range map[string]bool{
 		"host":                 d.Host == "node-1",
-		"my_ip":                d.MyIP == "192.0.2.7" && d.MyBlockStorageIP == "192.0.2.7",
+		"my_ip":                d.MyIP == "192.0.2.7",
 		"instances_path":       d.InstancesPath == "/var/lib/nova/instances",
 		"snapshots_directory":  c.Libvirt.SnapshotsDirectory == "/var/lib/nova/instances/snapshots",
 		"vif_plugging_timeout": d.VIFPluggingTimeout == 300*time.Second,

@@ -50,11 +50,11 @@ type Link struct {
 	// HeartbeatTimeoutThreshold finds a dead peer; 0 = off. Unit s, default 60.
 	HeartbeatTimeoutThreshold time.Duration `ini:"heartbeat_timeout_threshold" default:"60" min:"0"`
 	// HeartbeatRate is how often within that. Default 2 (2024.1: 3).
-	HeartbeatRate int `ini:"heartbeat_rate" default:"2" later:"2024.1=3" min:"1"`
+	HeartbeatRate int `ini:"heartbeat_rate" default:"2" later:"2024.1=3" min:"1" unused:"this; half of heartbeat_timeout_threshold is what AMQP says"`
 	// RabbitRetryInterval is before the second attempt to connect. Unit s, default 1.
 	RabbitRetryInterval time.Duration `ini:"rabbit_retry_interval" default:"1" min:"0"`
 	// RabbitRetryBackoff is added after each. Unit s, default 2.
-	RabbitRetryBackoff time.Duration `ini:"rabbit_retry_backoff" default:"2" min:"0" old:"DEFAULT.rabbit_retry_backoff"`
+	RabbitRetryBackoff time.Duration `ini:"rabbit_retry_backoff" default:"2" min:"0" old:"DEFAULT.rabbit_retry_backoff" unused:"this; the wait doubles"`
 	// RabbitIntervalMax bounds it. Unit s, default 30.
 	RabbitIntervalMax time.Duration `ini:"rabbit_interval_max" default:"30" min:"0"`
 	// KombuReconnectDelay is before reconnecting after a loss. Unit s
@@ -62,18 +62,18 @@ type Link struct {
 	KombuReconnectDelay time.Duration `ini:"kombu_reconnect_delay" default:"1.0" kind:"float" min:"0" max:"4.5" old:"DEFAULT.kombu_reconnect_delay"`
 	// KombuReconnectSplay adds up to this at random. Unit s (fractions
 	// allowed), default 0.
-	KombuReconnectSplay time.Duration `ini:"kombu_reconnect_splay" default:"0.0" kind:"float" min:"0"`
+	KombuReconnectSplay time.Duration `ini:"kombu_reconnect_splay" default:"0.0" kind:"float" min:"0" unused:"this; every wait is random"`
 	// KombuMissingConsumerRetryTimeout is how long a reply to a vanished queue
 	// is tried. Unit s, default 60.
 	KombuMissingConsumerRetryTimeout time.Duration `ini:"kombu_missing_consumer_retry_timeout" default:"60" min:"0" old:"kombu_reconnect_timeout"`
 	// KombuFailoverStrategy picks the next broker. Default round-robin.
-	KombuFailoverStrategy string `ini:"kombu_failover_strategy" default:"round-robin" choices:"round-robin,shuffle"`
+	KombuFailoverStrategy string `ini:"kombu_failover_strategy" default:"round-robin" choices:"round-robin,shuffle" unused:"this; brokers take turns in random order"`
 	// KombuCompression compresses bodies: gzip or bz2. Default: unset.
-	KombuCompression string `ini:"kombu_compression"`
+	KombuCompression string `ini:"kombu_compression" unused:"compressing what it sends; it reads what others compress"`
 	// RabbitLoginMethod is SASL's. Default AMQPLAIN.
 	RabbitLoginMethod string `ini:"rabbit_login_method" default:"AMQPLAIN" choices:"PLAIN,AMQPLAIN,EXTERNAL,RABBIT-CR-DEMO" old:"DEFAULT.rabbit_login_method"`
 	// DirectMandatoryFlag sends replies as mandatory. Default true.
-	DirectMandatoryFlag bool `ini:"direct_mandatory_flag" default:"true"`
+	DirectMandatoryFlag bool `ini:"direct_mandatory_flag" default:"true" unused:"replies to queues that are gone"`
 	// EnableCancelOnFailover asks for x-cancel-on-ha-failover. Default false.
 	EnableCancelOnFailover bool `ini:"enable_cancel_on_failover" default:"false"`
 }
@@ -108,14 +108,10 @@ type Notifier struct {
 
 // Notifications is [notifications].
 type Notifications struct {
-	// NotifyOnStateChange sends compute.instance.update. Default: unset.
-	NotifyOnStateChange string `ini:"notify_on_state_change" choices:"vm_state,vm_and_task_state" old:"DEFAULT.notify_on_state_change"`
 	// NotificationFormat is which kind is sent. Default unversioned.
 	NotificationFormat string `ini:"notification_format" default:"unversioned" choices:"both,versioned,unversioned" old:"DEFAULT.notification_format"`
 	// VersionedNotificationsTopics are their queues. Default versioned_notifications.
 	VersionedNotificationsTopics []string `ini:"versioned_notifications_topics" default:"versioned_notifications"`
-	// DefaultLevel is their priority. Default INFO.
-	DefaultLevel string `ini:"default_level" default:"INFO" choices:"DEBUG,INFO,WARN,ERROR,CRITICAL" old:"DEFAULT.default_notification_level"`
 	// BDMsInNotifications adds block devices. Default false.
 	BDMsInNotifications bool `ini:"bdms_in_notifications" default:"false"`
 }

@@ -39,6 +39,8 @@ type option struct {
 	hasDef bool
 	old    []ref
 	field  reflect.Value
+
+	fieldName string // in Config
 }
 
 func (o *option) secret() bool   { return o.tag.Get("secret") != "" }
@@ -79,7 +81,7 @@ func (d *declarer) walk(v reflect.Value, auth bool) {
 			}
 			continue
 		}
-		o := &option{ref: ref{d.section, name}, auth: auth, tag: f.Tag, field: v.Field(i)}
+		o := &option{ref: ref{d.section, name}, auth: auth, tag: f.Tag, field: v.Field(i), fieldName: f.Name}
 		o.def, o.hasDef = f.Tag.Lookup("default")
 		for _, l := range strings.Fields(f.Tag.Get("later")) {
 			if since, def, ok := strings.Cut(l, "="); ok && !releaseBefore(d.release, since) {

@@ -68,7 +68,6 @@ var differences = map[string]string{
 	"[DEFAULT] state_path default":                                   "not inside a Python package",
 	"[DEFAULT] control_exchange default":                             "Nova sets it when it starts",
 	"[DEFAULT] executor_thread_pool_size min":                        "without workers nothing runs",
-	"[DEFAULT] sync_power_state_pool_size min":                       "as executor_thread_pool_size",
 	"[oslo_messaging_rabbit] heartbeat_rate min":                     "a division by it",
 	"[DEFAULT] report_interval min":                                  "below 1 s a node only hurts conductor",
 	"[DEFAULT] service_down_time min":                                "as report_interval",

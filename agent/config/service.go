@@ -24,13 +24,13 @@ type Glance struct {
 	// EnableCertificateValidation checks their certificates. Default false.
 	EnableCertificateValidation bool `ini:"enable_certificate_validation" default:"false"`
 	// DefaultTrustedCertificateIDs are trusted where a user names none.
-	DefaultTrustedCertificateIDs []string `ini:"default_trusted_certificate_ids"`
+	DefaultTrustedCertificateIDs []string `ini:"default_trusted_certificate_ids" unused:"signatures of images"`
 	// EnableRBDDownload reads images from Ceph directly. Default false.
 	EnableRBDDownload bool `ini:"enable_rbd_download" default:"false" unused:"reading images from Ceph; they come over HTTP"`
 	// RBDUser, RBDPool and RBDCephConf say where. Default: unset.
-	RBDUser     string `ini:"rbd_user"`
-	RBDPool     string `ini:"rbd_pool"`
-	RBDCephConf string `ini:"rbd_ceph_conf"`
+	RBDUser     string `ini:"rbd_user" unused:"reading images from Ceph; they come over HTTP"`
+	RBDPool     string `ini:"rbd_pool" unused:"reading images from Ceph; they come over HTTP"`
+	RBDCephConf string `ini:"rbd_ceph_conf" unused:"reading images from Ceph; they come over HTTP"`
 }
 
 // KeyManager is [key_manager].
@@ -77,8 +77,6 @@ type Cinder struct {
 	OSRegionName string `ini:"os_region_name"`
 	// HTTPRetries repeats a failed request. Default 3.
 	HTTPRetries int `ini:"http_retries" default:"3" min:"0"`
-	// CrossAZAttach lets a volume come from another zone. Default true.
-	CrossAZAttach bool `ini:"cross_az_attach" default:"true"`
 }
 
 // API is the options of [api] that decide what a guest reads as metadata.
@@ -101,5 +99,4 @@ type UpgradeLevels struct {
 	Compute   string `ini:"compute"`
 	Conductor string `ini:"conductor"`
 	Scheduler string `ini:"scheduler"`
-	BaseAPI   string `ini:"baseapi"`
 }

@@ -27,6 +27,7 @@ type Host struct {
 // Versions of libvirt that can do more than the oldest in use.
 const (
 	libvirtIOMMUAddressWidth = 6005000
+	libvirtTBCache           = 8000000
 	libvirtVirtioIOMMU       = 8003000
 	libvirtUnmanagedTap      = 9005000
 )

@@ -205,3 +205,23 @@ func TestDevicesWithVLANs(t *testing.T) {
 		}
 	}
 }
+
+// TestTBCacheIsForEmulation looks that KVM's guests and old libvirts are not given what they have no use for.
+func TestTBCacheIsForEmulation(t *testing.T) {
+	for name, c := range map[string]struct {
+		virt    string
+		libvirt int
+		want    uint
+	}{
+		"emulated":    {"qemu", 9000000, 64},
+		"KVM":         {"kvm", 9000000, 0},
+		"old libvirt": {"qemu", 7000000, 0},
+	} {
+		r := ask(t, nil, nil)
+		r.Settings.TBCacheMiB, r.Settings.VirtType, r.Host.Libvirt = 64, c.virt, c.libvirt
+		g, err := describe(r)
+		if err != nil || g.Features.TBCacheMiB != c.want {
+			t.Errorf("%s: cache of %d MiB, %v", name, g.Features.TBCacheMiB, err)
+		}
+	}
+}

@@ -23,6 +23,9 @@ func addFeatures(g *domainxml.Guest, r Request, w wishes) error {
 			f.HyperV.VendorID = hypervVendor
 		}
 	}
+	if g.Type == "qemu" && r.Host.Libvirt >= libvirtTBCache {
+		f.TBCacheMiB = r.Settings.TBCacheMiB
+	}
 	pmu, set, err := w.flag("pmu")
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ type Settings struct {
 	SysinfoSerial     string            // sysinfo_serial: unique, none, os, hardware, auto
 	PerfEvents        []string          // enabled_perf_events that the host knows
 	FileBackedMemory  bool              // file_backed_memory above 0
+	TBCacheMiB        uint              // tb_cache_size; 0: not set
 	RealtimePriority  int               // realtime_scheduler_priority
 	DisableAPIC       bool              // [workarounds] libvirt_disable_apic
 	CPUSharedSetGiven bool              // [compute] cpu_shared_set, or vcpu_pin_set, is given

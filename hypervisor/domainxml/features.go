@@ -10,6 +10,7 @@ type Features struct {
 	PMU        string // "on" or "off": virtual performance counters; empty leaves it to the hypervisor
 	SMM        bool   // system management mode, which secure boot firmware needs
 	VMCoreInfo bool   // let the guest say where its crash dump is
+	TBCacheMiB uint   // QEMU's translation cache where KVM does not run the guest; 0 leaves it to QEMU
 	IOAPIC     string // "qemu" or "kvm": who emulates the I/O APIC
 }
 
@@ -45,6 +46,9 @@ func (f Features) build() *libvirtxml.DomainFeatureList {
 	}
 	if f.IOAPIC != "" {
 		out.IOAPIC = &libvirtxml.DomainFeatureIOAPIC{Driver: f.IOAPIC}
+	}
+	if f.TBCacheMiB > 0 {
+		out.TCG = &libvirtxml.DomainFeatureTCG{TBCache: &libvirtxml.DomainFeatureTCGTBCache{Unit: "MiB", Size: f.TBCacheMiB}}
 	}
 	if out == (libvirtxml.DomainFeatureList{}) {
 		return nil

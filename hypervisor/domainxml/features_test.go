@@ -8,7 +8,7 @@ import (
 
 func TestFeatures(t *testing.T) {
 	g := smallest()
-	g.Features = Features{ACPI: true, APIC: true, HideKVM: true, PMU: "off", SMM: true, VMCoreInfo: true, IOAPIC: "qemu"}
+	g.Features = Features{ACPI: true, APIC: true, HideKVM: true, PMU: "off", SMM: true, VMCoreInfo: true, IOAPIC: "qemu", TBCacheMiB: 64}
 	same(t, &libvirtxml.DomainFeatureList{
 		ACPI:       &libvirtxml.DomainFeature{},
 		APIC:       &libvirtxml.DomainFeatureAPIC{},
@@ -17,6 +17,7 @@ func TestFeatures(t *testing.T) {
 		SMM:        &libvirtxml.DomainFeatureSMM{State: "on"},
 		VMCoreInfo: &libvirtxml.DomainFeatureState{State: "on"},
 		IOAPIC:     &libvirtxml.DomainFeatureIOAPIC{Driver: "qemu"},
+		TCG:        &libvirtxml.DomainFeatureTCG{TBCache: &libvirtxml.DomainFeatureTCGTBCache{Unit: "MiB", Size: 64}},
 	}, build(t, g).Features)
 }
 

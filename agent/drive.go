@@ -21,7 +21,11 @@ func (s *spawn) writeDrive(r guest.Request, name string) error {
 	}
 	path := filepath.Join(s.instanceDir(s.inst.UUID()), name)
 	publisher := fmt.Sprintf("%s %s", r.Settings.Product.Name, r.Settings.Product.Version)
-	if err := (configdrive.Drive{Publisher: publisher, Created: r.Created, Files: files}).WriteFile(path); err != nil {
+	drive := configdrive.Drive{Publisher: publisher, Created: r.Created, Files: files}
+	if r.Settings.ConfigDriveFormat == "vfat" {
+		drive.Format = configdrive.VFAT
+	}
+	if err := drive.WriteFile(path); err != nil {
 		return fmt.Errorf("write config drive: %w", err)
 	}
 	return disk.RecordFormat(path, "raw")

@@ -1,8 +1,8 @@
 // Package configdrive writes the small read-only file system from which a guest reads its metadata at boot.
 //
 // The image is ISO 9660 (ECMA-119) with Rock Ridge names, which Linux and BSD guests read, and Joliet names, which
-// Windows reads, over one copy of the files. It is written in memory and in one pass, needs no external tool, and the
-// same Drive always gives the same bytes. The package has no goroutines.
+// Windows reads, over one copy of the files; or VFAT, for guests that want a disk. It is written in memory and in one
+// pass, needs no external tool, and the same Drive always gives the same bytes. The package has no goroutines.
 package configdrive
 
 import (
@@ -33,10 +33,20 @@ const (
 	systemArea    = 16 * sectorSize // left empty for boot code
 )
 
+// Format is the file system of a drive.
+type Format int
+
+// The formats of a drive.
+const (
+	ISO9660 Format = iota
+	VFAT           // always 64 MiB in size
+)
+
 // Drive is the content of a config drive.
 type Drive struct {
-	Label     string            // up to 16 characters; empty means the constant Label
-	Publisher string            // up to 128 ASCII characters, free text
+	Format    Format
+	Label     string            // up to 16 characters, in VFAT up to 11; empty means the constant Label
+	Publisher string            // up to 128 ASCII characters, free text; VFAT has none
 	Created   time.Time         // stamped on every file; the zero value is the Unix epoch
 	Files     map[string][]byte // slash-separated path without leading slash to content
 }
@@ -47,7 +57,15 @@ func (d Drive) WriteTo(w io.Writer) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("config drive: %w", err)
 	}
-	return io.Copy(w, bytes.NewReader(image))
+	return io.Copy(w, io.MultiReader(bytes.NewReader(image), bytes.NewReader(make([]byte, d.empty(image)))))
+}
+
+// empty is how many bytes of nothing the image is to end with.
+func (d Drive) empty(image []byte) int {
+	if d.Format == VFAT {
+		return fatSize - len(image)
+	}
+	return 0
 }
 
 // WriteFile puts the image at name, where it appears whole or not at all; an older one is replaced. All may read it
@@ -57,10 +75,26 @@ func (d Drive) WriteFile(name string) error {
 	if err != nil {
 		return fmt.Errorf("config drive %s: %w", name, err)
 	}
-	if err := renameio.WriteFile(name, image, 0o644); err != nil {
+	if err := d.writeFile(name, image); err != nil {
 		return fmt.Errorf("config drive: %w", err)
 	}
 	return nil
+}
+
+// writeFile writes the image with a hole at its end where that is empty.
+func (d Drive) writeFile(name string, image []byte) error {
+	f, err := renameio.NewPendingFile(name, renameio.WithPermissions(0o644), renameio.WithStaticPermissions(0o644))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Cleanup() }() // does nothing once the file is in place
+	if _, err := f.Write(image); err != nil {
+		return err
+	}
+	if err := f.Truncate(int64(len(image) + d.empty(image))); err != nil {
+		return err
+	}
+	return f.CloseAtomicallyReplace()
 }
 
 func (d Drive) encode() ([]byte, error) {
@@ -73,6 +107,9 @@ func (d Drive) encode() ([]byte, error) {
 	root, err := d.tree()
 	if err != nil {
 		return nil, err
+	}
+	if d.Format == VFAT {
+		return layOutVFAT(d, root)
 	}
 	return layOut(d, root)
 }

@@ -74,6 +74,47 @@ func TestKilledAtEveryStep(t *testing.T) {
 	}
 }
 
+// TestKilledOnLinuxBridge is the same for a port on a Linux bridge: the bridge is
+// whole after Ensure whatever a crash left of it, and stays with its network; of
+// a guest that died with its node the tap goes.
+func TestKilledOnLinuxBridge(t *testing.T) {
+	const bridge = brq + " bridge up plain isolated"
+	n := newNamespace(t)
+	net := newNet(Options{}.logger(), kernel{}, newFakeSwitch(), OVSOptions{})
+	p := bridgePort()
+	do := func(call func(context.Context, Port) error, step int, want string) {
+		t.Helper()
+		var err error
+		n.do(func() { err = call(t.Context(), p) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sorted(n.describe()); got != want {
+			t.Fatalf("after a kill at step %d:\n%s\nwant\n%s", step, got, want)
+		}
+	}
+	for _, unplug := range []bool{false, true} {
+		for step := 1; ; step++ {
+			if !unplug { // for plugging, there is nothing yet
+				n.do(func() { _, _ = removeLink(kernel{}, brq, kindBridge) })
+			} else {
+				n.add(tapName, kindTap, true)
+			}
+			killed := n.runKilled(t, assignment{Port: p, Unplug: unplug, Step: step})
+			if !killed && step == 1 {
+				t.Fatal("nothing was done")
+			}
+			if !unplug {
+				do(net.Ensure, step, bridge)
+			}
+			do(net.Remove, step, bridge)
+			if !killed {
+				break
+			}
+		}
+	}
+}
+
 // runKilled runs this program again in the namespace, and reports whether it was
 // killed before it had done its work.
 func (n *namespace) runKilled(t *testing.T, a assignment) (killed bool) {

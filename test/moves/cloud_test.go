@@ -63,8 +63,9 @@ func withBinary(m *testing.M) (int, error) {
 type cloud struct {
 	t *testing.T
 	*controller.Controller
-	token, image, flavor string
-	hosts                map[string]*host
+	agents                        agents
+	token, image, flavor, network string
+	hosts                         map[string]*host
 }
 
 // host is a compute node with its libvirtd.
@@ -84,8 +85,9 @@ func newCloud(t *testing.T) *cloud {
 	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
+	cl := &cloud{t: t, hosts: map[string]*host{}}
 	c, err := controller.New(controller.Options{
-		Dir: t.TempDir(), BrokerURL: rabbit.Get(t).URL(), Wire: network.NewInstant(), Log: logrus.NewEntry(log),
+		Dir: t.TempDir(), BrokerURL: rabbit.Get(t).URL(), Wire: &cl.agents, Log: logrus.NewEntry(log),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -108,12 +110,12 @@ func newCloud(t *testing.T) *cloud {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cl := &cloud{t: t, Controller: c, token: who.Token, hosts: map[string]*host{}}
+	cl.Controller, cl.token = c, who.Token
 	cl.seed(who.ProjectID)
 	return cl
 }
 
-// seed adds an image and a flavor.
+// seed adds an image, a flavor and a network.
 func (c *cloud) seed(project string) {
 	c.t.Helper()
 	file := filepath.Join(c.t.TempDir(), "image")
@@ -128,14 +130,19 @@ func (c *cloud) seed(project string) {
 	if c.flavor, err = c.Compute.AddFlavor(compute.FlavorOptions{Name: "tiny", MemoryMB: 64, VCPUs: 1, RootGB: 1}); err != nil {
 		c.t.Fatal(err)
 	}
+	c.network, err = c.Network.AddNetwork(network.NetworkOptions{Name: "net", Project: project, CIDR: "198.51.100.0/24"})
+	if err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 // twoHosts starts the hosts "one" and "two", each of which reaches the other's libvirtd.
 func twoHosts(t *testing.T, more string) *cloud {
 	t.Helper()
 	c := newCloud(t)
-	for _, name := range []string{"one", "two"} {
-		d := virt.StartAs(t, name)
+	ssh := sshFiles(t)
+	for name := range addresses {
+		d := virt.StartOn(t, virt.Host{Name: name, Network: true, Binds: map[string]string{ssh: "/etc/ssh"}})
 		for _, dir := range []string{"nova", "nova/instances"} {
 			if err := os.Mkdir(filepath.Join(d.Root(), dir), 0o755); err != nil {
 				t.Fatal(err)
@@ -143,7 +150,13 @@ func twoHosts(t *testing.T, more string) *cloud {
 		}
 		c.hosts[name] = &host{c: c, name: name, daemon: d, log: filepath.Join(t.TempDir(), name+".log")}
 	}
+	c.connect()
 	for name, h := range c.hosts {
+		c.agents.follow(h.links())
+		for _, address := range c.services() {
+			h.relay(address)
+		}
+		h.startSSH()
 		h.configure(c.other(name), more)
 		h.start()
 	}
@@ -174,8 +187,8 @@ func (c *cloud) other(name string) *host {
 func (h *host) configure(other *host, more string) {
 	conf := h.c.NodeConf(controller.NodeOptions{
 		Host: h.name, StatePath: statePath, Socket: filepath.Join(statePath, "bolide.sock"),
-		More: fmt.Sprintf("[DEFAULT]\ndebug = true\nrpc_response_timeout = 5\n[libvirt]\nlive_migration_uri = %s\nlive_migration_inbound_addr = 127.0.0.1\n%s",
-			other.daemon.URI(), more),
+		More: fmt.Sprintf("[DEFAULT]\ndebug = true\nrpc_response_timeout = 5\nmy_ip = %s\n"+
+			"[libvirt]\nlive_migration_uri = %s\nlive_migration_inbound_addr = %[1]s\n%[3]s", h.address(), other.daemon.URI(), more),
 	})
 	if err := os.WriteFile(h.path("nova.conf"), []byte(conf), 0o600); err != nil {
 		h.c.t.Fatal(err)

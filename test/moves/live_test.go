@@ -3,6 +3,8 @@ package moves
 import (
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,7 +32,8 @@ func (c *cloud) boot() *server {
 	c.t.Helper()
 	var out struct{ Server struct{ ID string } }
 	c.must(http.MethodPost, c.URL("compute")+"/servers", map[string]any{"server": map[string]any{
-		"name": "guest", "imageRef": c.image, "flavorRef": c.flavor, "networks": "none",
+		"name": "guest", "imageRef": c.image, "flavorRef": c.flavor, "networks": []any{map[string]string{"uuid": c.network}},
+		"config_drive": true,
 	}}, &out)
 	s := &server{c: c, id: out.Server.ID}
 	s.settles("ACTIVE", "")
@@ -97,29 +100,43 @@ func (h *host) guestOn(id string) (hypervisor.Guest, error) {
 	return v.Guest(h.c.t.Context(), id)
 }
 
-// isAt checks that the guest is on this host alone: domain, files and allocation.
+// isAt checks that the guest runs on this host, and is on this host alone.
 func (s *server) isAt(name string) {
 	s.c.t.Helper()
-	here, there := s.c.hosts[name], s.c.other(name)
-	if g, err := here.guestOn(s.id); err != nil || g.State != hypervisor.Running || !g.Persistent {
+	if g, err := s.c.hosts[name].guestOn(s.id); err != nil || g.State != hypervisor.Running || !g.Persistent {
 		s.c.t.Errorf("guest on %s: %+v, %v", name, g, err)
 	}
+	s.isOnlyAt(name)
+}
+
+// isOnlyAt checks that all there is of the guest is this host's: domain, files, tap, binding and allocation.
+func (s *server) isOnlyAt(name string) {
+	s.c.t.Helper()
+	here, there := s.c.hosts[name], s.c.other(name)
 	if g, err := there.guestOn(s.id); err == nil {
 		s.c.t.Errorf("guest on %s too: %+v", there.name, g)
 	}
-	s.c.until("files to be gone on "+there.name, func() bool {
-		_, err := os.Stat(there.path("instances", s.id))
-		return os.IsNotExist(err)
-	})
+	s.c.until("files to be gone on "+there.name, func() bool { return len(there.files(s.id)) == 0 })
 	entries, err := os.ReadDir(here.path("instances", s.id))
 	if err != nil {
 		s.c.t.Error(err)
 	}
+	var names []string
 	for _, e := range entries {
-		if e.Name() == ".incoming" || e.Name() == "live-migration.json" {
-			s.c.t.Errorf("%s is left on %s", e.Name(), name)
-		}
+		names = append(names, e.Name())
 	}
+	slices.Sort(names)
+	if want := []string{"console.log", "disk", "disk.config", "disk.info"}; !slices.Equal(names, want) {
+		s.c.t.Errorf("files on %s: %q, want %q", name, names, want)
+	}
+	if dirs := here.files(s.id); len(dirs) != 1 {
+		s.c.t.Errorf("directories of the guest on %s: %q", name, dirs)
+	}
+	s.c.until("the tap to be gone on "+there.name, func() bool { return len(there.taps()) == 0 })
+	s.c.until("the port to be bound to "+name+" alone", func() bool {
+		hosts := s.bindings()
+		return len(hosts) == 1 && hosts[0] == name
+	})
 	if u := s.last().UUID; u != "" {
 		if n := s.c.allocated(u); n != 0 {
 			s.c.t.Errorf("the move still holds %d allocations", n)
@@ -128,6 +145,31 @@ func (s *server) isAt(name string) {
 	if n := s.c.allocated(s.id); n != 1 {
 		s.c.t.Errorf("the guest holds %d allocations", n)
 	}
+}
+
+// files are the guest's directories on a host: its own, and what moves set aside.
+func (h *host) files(id string) []string {
+	h.c.t.Helper()
+	all, err := filepath.Glob(h.path("instances", id+"*"))
+	if err != nil {
+		h.c.t.Fatal(err)
+	}
+	return all
+}
+
+// bindings are the hosts that the guest's port is bound to.
+func (s *server) bindings() (hosts []string) {
+	s.c.t.Helper()
+	var ports struct{ Ports []struct{ ID string } }
+	s.c.must(http.MethodGet, s.c.URL("network")+"/v2.0/ports?device_id="+s.id, nil, &ports)
+	for _, p := range ports.Ports {
+		var out struct{ Bindings []struct{ Host string } }
+		s.c.must(http.MethodGet, s.c.URL("network")+"/v2.0/ports/"+p.ID+"/bindings", nil, &out)
+		for _, b := range out.Bindings {
+			hosts = append(hosts, b.Host)
+		}
+	}
+	return hosts
 }
 
 // allocated is from how many providers a consumer takes.

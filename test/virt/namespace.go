@@ -21,9 +21,10 @@ mount --make-rprivate /
 mount -t proc proc /proc
 dir=$1; shift
 if [ -n "$1" ]; then hostname "$1"; fi; shift
+if [ -n "$1" ]; then mount -t sysfs sysfs /sys; ip link set lo up; fi; shift
 while [ $# -gt 0 ]; do
 	mkdir -p "$2"
-	mount --bind "$dir/$1" "$2"
+	mount --bind "$1" "$2"
 	shift 2
 done
 if [ -e /dev/kvm ]; then mount --bind "$dir/nokvm" /dev/kvm; fi
@@ -54,10 +55,17 @@ func (p *process) kill() {
 }
 
 // startHolder makes the namespaces and waits until their mounts stand.
-func startHolder(dir, hostname string) (*process, error) {
-	args := []string{"-c", holderScript, "holder", dir, hostname}
+func startHolder(dir string, h Host) (*process, error) {
+	own, flags := "", uintptr(unix.CLONE_NEWNS|unix.CLONE_NEWPID|unix.CLONE_NEWUTS)
+	if h.Network {
+		own, flags = "network", flags|unix.CLONE_NEWNET
+	}
+	args := []string{"-c", holderScript, "holder", dir, h.Name, own}
 	for name, target := range binds {
-		args = append(args, name, target)
+		args = append(args, filepath.Join(dir, name), target)
+	}
+	for source, target := range h.Binds {
+		args = append(args, source, target)
 	}
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -67,7 +75,7 @@ func startHolder(dir, hostname string) (*process, error) {
 	cmd := exec.Command("/bin/sh", args...)
 	cmd.Stdout, cmd.Stderr = write, write
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS,
+		Cloneflags: flags,
 		Pdeathsig:  syscall.SIGKILL,
 	}
 	p, err := start(cmd, nil)
@@ -122,8 +130,8 @@ func start(cmd *exec.Cmd, before func() error) (*process, error) {
 	return p, nil
 }
 
-// enter moves the calling thread into the mount and host name namespaces of a process and its
-// future children into that process's PID namespace.
+// enter moves the calling thread into the mount, network and host name namespaces of a process
+// and its future children into that process's PID namespace.
 func enter(pid int) error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil { // a thread that shares its root cannot move
 		return fmt.Errorf("unshare: %w", err)
@@ -132,7 +140,7 @@ func enter(pid int) error {
 	for _, ns := range []struct {
 		name string
 		kind int
-	}{{"pid", unix.CLONE_NEWPID}, {"uts", unix.CLONE_NEWUTS}, {"mnt", unix.CLONE_NEWNS}} {
+	}{{"pid", unix.CLONE_NEWPID}, {"uts", unix.CLONE_NEWUTS}, {"net", unix.CLONE_NEWNET}, {"mnt", unix.CLONE_NEWNS}} {
 		f, err := os.Open(filepath.Join(proc, ns.name))
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 // Package virt gives a test a libvirtd of its own.
 //
-// The daemon runs in private mount and PID namespaces with its own /run/libvirt,
+// The daemon runs in private mount and PID namespaces, and in a network of its own
+// where a Host asks for it, with its own /run/libvirt,
 // /var/lib/libvirt, /etc/libvirt, /var/log/libvirt and /var/cache/libvirt, so a
 // libvirtd of the system on the same machine is neither seen nor touched, and
 // neither systemd, polkit nor D-Bus is needed. It can be stopped, killed, restarted
@@ -44,20 +45,26 @@ type Daemon struct {
 	daemon *process // libvirtd, nil while it is stopped
 }
 
+// Host is what a daemon's host has of its own, for tests with several hosts.
+type Host struct {
+	Name    string            // "" is the machine's
+	Network bool              // a network without links, see Daemon.Network; else it is the machine's
+	Binds   map[string]string // directories that stand in for others, which must be there
+}
+
 // Start runs a private libvirtd for the length of the test.
 func Start(tb testing.TB) *Daemon {
 	tb.Helper()
-	return StartAs(tb, "")
+	return StartOn(tb, Host{})
 }
 
-// StartAs is Start for a daemon on a host of a name of its own, as a second host of a
-// test needs; "" is the machine's.
-func StartAs(tb testing.TB, hostname string) *Daemon {
+// StartOn is Start for a daemon on a host of its own.
+func StartOn(tb testing.TB, h Host) *Daemon {
 	tb.Helper()
 	if err := Missing(); err != nil {
 		tb.Skip(err)
 	}
-	d, err := newDaemon(hostname)
+	d, err := newDaemon(h)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -86,15 +93,15 @@ func Missing() error {
 }
 
 // New starts a private libvirtd for a TestMain. The caller must Close it.
-func New() (*Daemon, error) { return newDaemon("") }
+func New() (*Daemon, error) { return newDaemon(Host{}) }
 
-func newDaemon(hostname string) (*Daemon, error) {
+func newDaemon(h Host) (*Daemon, error) {
 	dir, err := os.MkdirTemp("", "virt") // short: a unix socket's path has 108 bytes
 	if err != nil {
 		return nil, err
 	}
 	d := &Daemon{dir: dir}
-	if err := d.prepare(hostname); err != nil {
+	if err := d.prepare(h); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	if err := d.Launch(); err != nil {
@@ -104,14 +111,14 @@ func newDaemon(hostname string) (*Daemon, error) {
 }
 
 // prepare lays out the directories and starts the holder of the namespaces.
-func (d *Daemon) prepare(hostname string) error {
+func (d *Daemon) prepare(h Host) error {
 	if err := os.Chmod(d.dir, 0o755); err != nil { // QEMU runs as a user of its own
 		return err
 	}
 	if err := writeTree(d.dir); err != nil {
 		return err
 	}
-	holder, err := startHolder(d.dir, hostname)
+	holder, err := startHolder(d.dir, h)
 	if err != nil {
 		return err
 	}
@@ -143,6 +150,10 @@ func (d *Daemon) Dir() string { return filepath.Join(d.dir, "guests") }
 // Root is where the directory that the daemon and its guests see as /var/lib/libvirt lies for
 // everybody else.
 func (d *Daemon) Root() string { return filepath.Join(d.dir, "lib") }
+
+// Network is the path of the network namespace that the daemon, its guests and programs
+// are in.
+func (d *Daemon) Network() string { return fmt.Sprintf("/proc/%d/ns/net", d.holder.pid) }
 
 func (d *Daemon) socket() string { return filepath.Join(d.dir, "run", "libvirt-sock") }
 

@@ -92,6 +92,7 @@ var actions = map[string]action{
 	},
 	"rebuild":       {name: "rebuild", from: []nova.VMState{nova.VMActive, nova.VMStopped, nova.VMError}, task: nova.TaskRebuilding, parts: withNUMA, run: rebuild},
 	"resize":        {name: "resize", from: []nova.VMState{nova.VMActive, nova.VMStopped}, task: nova.TaskResizePrep, parts: resizeParts, run: resize},
+	"migrate":       {name: "migrate", from: []nova.VMState{nova.VMActive, nova.VMStopped}, task: nova.TaskResizePrep, parts: resizeParts, run: migrate},
 	"confirmResize": {name: "confirmResize", from: []nova.VMState{nova.VMResized}, parts: withNUMA, run: confirmResize, answer: http.StatusNoContent},
 	"revertResize":  {name: "revertResize", from: []nova.VMState{nova.VMResized}, task: nova.TaskResizeReverting, parts: withNUMA, run: revertResize},
 	"os-migrateLive": {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"bolide/rpc/nova"
@@ -45,17 +44,13 @@ type liveMove struct {
 
 // record notes the move and chooses where to.
 func (m *liveMove) record(tx *cell.Tx, host *string) error {
-	candidates, err := nodes(tx)
+	var err error
+	m.to, err = chooseNode(tx, func(n computeNode) bool {
+		return n.host != m.inst.Host() && (host == nil || *host == n.host)
+	})
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(candidates, func(n computeNode) bool {
-		return n.host != m.inst.Host() && (host == nil || *host == n.host)
-	})
-	if i < 0 {
-		return web.Refuse(http.StatusBadRequest, "", "No valid host was found.")
-	}
-	m.to = candidates[i]
 	o := tx.Profile().New("Migration")
 	for name, value := range map[string]any{
 		"instance_uuid": m.inst.UUID(), "migration_type": "live-migration", "status": "accepted",

@@ -3,6 +3,7 @@ package compute
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"bolide/rpc/nova"
 	"bolide/test/controller/cell"
@@ -18,23 +19,52 @@ func resize(r *request) error {
 	if err := r.read(&arg); err != nil {
 		return r.giveUp(err)
 	}
-	m := &move{request: r}
-	err := r.o.DB.Update(r.rc, func(tx *cell.Tx) error { return m.record(tx, arg.FlavorRef) })
-	if err != nil {
-		return r.giveUp(refuse(err))
-	}
-	if err := m.claim(); err != nil {
-		return r.giveUp(errors.Join(err, r.o.DB.Update(r.rc, func(tx *cell.Tx) error { return m.abandon(tx, err) })))
-	}
-	return r.cast(r.rc, m.to.host, "prep_resize", r.args(map[string]any{
-		"image": m.image, "flavor": m.flavor, "request_spec": m.spec, "filter_properties": filterProperties(m.to),
-		"node": m.to.name, "clean_shutdown": true, "migration": m.migration, "host_list": []any{},
-	}))
+	m := &move{request: r, kind: "resize"}
+	return m.begin(func(tx *cell.Tx) (err error) {
+		m.flavor, err = flavor(tx, arg.FlavorRef)
+		if err != nil {
+			return web.Refuse(http.StatusBadRequest, "", "Flavor %s could not be found.", arg.FlavorRef)
+		}
+		if m.flavor.Str("flavorid") == m.inst.Flavor().Str("flavorid") {
+			return web.Refuse(http.StatusBadRequest, "", "When resizing, instances must change flavor!")
+		}
+		m.to, err = chooseNode(tx, func(n computeNode) bool { return n.host == m.inst.Host() })
+		return err
+	})
 }
 
-// move is a resize on its way.
+// migrate moves an instance to another host, as it is.
+func migrate(r *request) error {
+	var arg struct{ Host *string }
+	if err := r.read(&arg); err != nil {
+		return r.giveUp(err)
+	}
+	m := &move{request: r, kind: "migration", flavor: r.inst.Flavor().Object}
+	return m.begin(func(tx *cell.Tx) (err error) {
+		m.to, err = chooseNode(tx, func(n computeNode) bool {
+			return n.host != m.inst.Host() && (arg.Host == nil || *arg.Host == n.host)
+		})
+		return err
+	})
+}
+
+// chooseNode is the first node that fits.
+func chooseNode(tx *cell.Tx, fits func(computeNode) bool) (computeNode, error) {
+	candidates, err := nodes(tx)
+	if err != nil {
+		return computeNode{}, err
+	}
+	i := slices.IndexFunc(candidates, fits)
+	if i < 0 {
+		return computeNode{}, web.Refuse(http.StatusBadRequest, "", "No valid host was found.")
+	}
+	return candidates[i], nil
+}
+
+// move is a resize or a migration on its way.
 type move struct {
 	*request
+	kind      string // migration_type
 	flavor    *nova.Object
 	migration *nova.Object
 	spec      *nova.Object
@@ -42,37 +72,39 @@ type move struct {
 	to        computeNode
 }
 
-func (m *move) record(tx *cell.Tx, flavorRef string) error {
-	f, err := flavor(tx, flavorRef)
-	if err != nil {
-		return web.Refuse(http.StatusBadRequest, "", "Flavor %s could not be found.", flavorRef)
-	}
-	if f.Str("flavorid") == m.inst.Flavor().Str("flavorid") {
-		return web.Refuse(http.StatusBadRequest, "", "When resizing, instances must change flavor!")
-	}
-	candidates, err := nodes(tx)
-	if err != nil {
-		return err
-	}
-	for _, n := range candidates {
-		if n.host == m.inst.Host() {
-			m.to = n
+// begin chooses the flavor and the node, and asks the node.
+func (m *move) begin(choose func(tx *cell.Tx) error) error {
+	err := m.o.DB.Update(m.rc, func(tx *cell.Tx) error {
+		if err := choose(tx); err != nil {
+			return err
 		}
+		return m.record(tx)
+	})
+	if err != nil {
+		return m.giveUp(refuse(err))
 	}
-	if m.to.host == "" {
-		return web.Refuse(http.StatusConflict, "", "The instance's host is down.")
+	if err := m.claim(); err != nil {
+		return m.giveUp(errors.Join(err, m.o.DB.Update(m.rc, func(tx *cell.Tx) error { return m.abandon(tx, err) })))
 	}
+	return m.cast(m.rc, m.to.host, "prep_resize", m.args(map[string]any{
+		"image": m.image, "flavor": m.flavor, "request_spec": m.spec, "filter_properties": filterProperties(m.to),
+		"node": m.to.name, "clean_shutdown": true, "migration": m.migration, "host_list": []any{},
+	}))
+}
+
+// record notes the move.
+func (m *move) record(tx *cell.Tx) error {
 	img, err := m.o.Images.Get(m.inst.ImageRef())
 	if err != nil {
 		img = nil // it was deleted; the instance remembers what matters
 	}
-	m.flavor, m.image = f, bareImageDict(img)
-	m.spec = requestSpec(tx.Profile(), m.inst, f, img, nil)
+	m.image = bareImageDict(img)
+	m.spec = requestSpec(tx.Profile(), m.inst, m.flavor, img, nil)
 	o := tx.Profile().New("Migration")
 	for name, value := range map[string]any{
-		"instance_uuid": m.inst.UUID(), "migration_type": "resize", "status": "pre-migrating",
+		"instance_uuid": m.inst.UUID(), "migration_type": m.kind, "status": "pre-migrating",
 		"source_compute": m.inst.Host(), "source_node": m.inst.Node(),
-		"old_instance_type_id": m.inst.InstanceTypeID(), "new_instance_type_id": f.Int("id"),
+		"old_instance_type_id": m.inst.InstanceTypeID(), "new_instance_type_id": m.flavor.Int("id"),
 		"user_id": m.rc.UserID(), "project_id": m.rc.ProjectID(),
 	} {
 		o.Set(name, value)

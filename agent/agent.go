@@ -202,6 +202,12 @@ func (a *Agent) life(ctx, links context.Context) error {
 		}
 		return nil
 	})
+	g.Go(func() error {
+		if err := a.findLostConfirmations(gctx); err != nil && gctx.Err() == nil {
+			a.log.WithError(err).Warn("confirmations that a process before lost were not looked for")
+		}
+		return nil
+	})
 	g.Go(func() error { <-gctx.Done(); return nil })
 	err = g.Wait()
 	a.serving.Store(false)

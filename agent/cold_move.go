@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"bolide/agent/journal"
 	"bolide/rpc/nova"
 )
 
@@ -45,8 +44,16 @@ func (t *task) coldMove() (*coldMove, error) {
 	if m.migration == nil {
 		return nil, fmt.Errorf("argument migration is missing")
 	}
-	t.page.Note(func(r *journal.Record) { r.Migration = m.migration.ID() })
 	return m, m.readImage("image")
+}
+
+// moveNumber is the id of the move that the request is part of; 0: none. The journal has it from the beginning, since
+// nothing else tells a move that was cut short before it was on the instance's record.
+func (t *task) moveNumber() int64 {
+	if m := nova.NewArgs(t.req.Args).Migration("migration"); m != nil {
+		return m.ID()
+	}
+	return 0
 }
 
 // read reads the guest anew, with all that the move changes of it.

@@ -423,3 +423,32 @@ func TestOnlyFinishedMovesAreConfirmed(t *testing.T) {
 		compare(t, status, []string{"event start compute_confirm_resize", "event finish_with_failure compute_confirm_resize"}, got)
 	}
 }
+
+// TestLostConfirmations: a confirmation that a process before had taken in, and of which nothing was done, is carried out.
+func TestLostConfirmations(t *testing.T) {
+	m := movable(t)
+	m.resize(t)
+	for _, c := range []struct {
+		name, status string
+		vm           nova.VMState
+		want         []string
+	}{
+		{"the user has yet to decide", "finished", nova.VMResized, []string{}},
+		{"it is over", "confirming", nova.VMActive, []string{}},
+		{"lost", "confirming", nova.VMResized, confirmWrites},
+	} {
+		m.migration.Set("status", c.status)
+		m.migration.ClearChanges()
+		m.conductor.answers["MigrationList.get_by_filters"] = m.profile.NewList("MigrationList", m.migration.Clone())
+		m.conductor.answers["Migration.get_by_id_and_instance"] = m.migration.Clone()
+		m.conductor.instance.Set("vm_state", string(c.vm))
+		m.note(nova.NoTask)
+		if err := m.findLostConfirmations(within(t, patience)); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, c.name, c.want, m.conductor.written())
+	}
+	if m.aside() {
+		t.Error("the disks set aside are still there")
+	}
+}

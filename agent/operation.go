@@ -74,6 +74,7 @@ func (t *task) perform(ctx context.Context) (result any, err error) {
 	if t.op.queued {
 		t.page = t.journal.Begin(journal.Record{
 			Operation: t.op.method, Instance: t.inst.UUID(), RequestID: t.rc.RequestID(), Event: t.op.event, Began: t.began,
+			Migration: t.moveNumber(),
 		})
 	}
 	result, err = t.recorded(ctx)

@@ -11,7 +11,7 @@ import (
 )
 
 // This file ends resizes and cold migrations that were cut short. A guest that has not left yet stays; one whose disks
-// have arrived is left there in error, since what the source still has may be older; a decision that its user has made is
+// have arrived is started there, since what the source still has may be older; a decision that its user has made is
 // carried out.
 
 // moveOperations are the parts of a move.
@@ -58,9 +58,9 @@ func (t *task) endMove(ctx context.Context, part string, p pages) error {
 		if part == "resize_instance" {
 			return m.stay(ctx, p)
 		}
-		return m.strand(ctx, p)
+		return m.finishAgain(ctx, p)
 	case nova.TaskResizeFinish:
-		return m.strand(ctx, p)
+		return m.finishAgain(ctx, p)
 	}
 	return t.revertAgain(ctx, m, p)
 }
@@ -160,7 +160,33 @@ func (m *coldMove) startStayed(ctx context.Context) error {
 	return m.restart(ctx)
 }
 
-// strand leaves a guest here in error whose disks have arrived but which was not started in its new size.
+// finishAgain starts a guest once more whose disks have come here. One that runs was started by the process before, and
+// only has to be recorded.
+func (m *coldMove) finishAgain(ctx context.Context, p pages) error {
+	if m.migration == nil {
+		return m.strand(ctx, p)
+	}
+	power, err := m.powerNow(ctx)
+	if err != nil {
+		return err
+	}
+	if power != nova.PowerRunning || m.inst.TaskState() != nova.TaskResizeFinish {
+		if err := m.persist(ctx, m.removeDomain); err != nil {
+			return err
+		}
+		return m.repeatMove(ctx, opFinishResize, p)
+	}
+	if err := (&arrival{coldMove: m}).record(ctx); err != nil {
+		return ignoreVanished(err)
+	}
+	for _, e := range p {
+		m.closeInterrupted(ctx, e, nil)
+	}
+	m.tellScheduler(ctx)
+	return nil
+}
+
+// strand leaves a guest here in error whose disks have arrived but of whose move nothing is known.
 func (m *coldMove) strand(ctx context.Context, p pages) error {
 	reason := m.interruption(p, "its disks are here: try a hard reboot")
 	err := m.persist(ctx, func(ctx context.Context) error {
@@ -237,5 +263,7 @@ func (m *coldMove) repeatMove(ctx context.Context, op func(*Agent) operation, p 
 	if err != nil {
 		return fmt.Errorf("migration %s: %w", m.migration.UUID(), err)
 	}
-	return m.repeat(ctx, repetition{operation: op, arguments: map[string]any{"migration": json.RawMessage(raw)}}, p)
+	return m.repeat(ctx, repetition{operation: op, arguments: map[string]any{
+		"migration": json.RawMessage(raw), "disk_info": "[]", // the formats of disks that have come are beside them
+	}}, p)
 }

@@ -76,7 +76,10 @@ func (m *coldMove) resizes() bool {
 
 // takeOver gives the instance what the move brings it, and binds its ports to this host.
 func (a *arrival) takeOver(ctx context.Context) error {
-	old := a.inst.Flavor()
+	old, again := a.inst.Flavor(), a.inst.TaskState() == nova.TaskResizeFinish
+	if again {
+		old = a.inst.OldFlavor()
+	}
 	a.inst.Set("old_flavor", old.Object.Clone())
 	if a.resizes() {
 		fresh := a.inst.NewFlavor()
@@ -90,7 +93,11 @@ func (a *arrival) takeOver(ctx context.Context) error {
 	if err := a.bindPorts(ctx, a.migration.DestCompute(), a.mapping()); err != nil {
 		return err
 	}
-	if err := a.move(ctx, resizeFinishing); err != nil {
+	change := resizeFinishing
+	if again {
+		change = resizeResumed
+	}
+	if err := a.move(ctx, change); err != nil {
 		return err
 	}
 	a.inform(ctx, newsFinishResize, phaseStart, detail{ports: a.vifs})

@@ -67,6 +67,7 @@ const (
 	resizeMigrated  change = "resize migrated"
 	resizeTakenBack change = "resize taken back"
 	resizeFinishing change = "resize finishing"
+	resizeResumed   change = "resize resumed"
 	resizeDone      change = "resize done"
 	resizeConfirmed change = "resize confirmed"
 	revertLeft      change = "revert left"
@@ -174,6 +175,7 @@ var transitions = map[change]rule{
 	resizeMigrated:  {from: []nova.TaskState{nova.TaskResizeMigrating}, task: nova.TaskResizeMigrated},
 	resizeTakenBack: {from: []nova.TaskState{nova.TaskResizeMigrating, nova.TaskResizeMigrated}, task: nova.TaskResizeMigrating},
 	resizeFinishing: {from: []nova.TaskState{nova.TaskResizeMigrated}, task: nova.TaskResizeFinish},
+	resizeResumed:   {from: []nova.TaskState{nova.TaskResizeFinish}, task: nova.TaskResizeFinish},
 	resizeDone:      {from: []nova.TaskState{nova.TaskResizeFinish}, vm: []nova.VMState{nova.VMResized}},
 	resizeConfirmed: {from: []nova.TaskState{nova.NoTask, nova.TaskDeleting, nova.TaskSoftDeleting}, vm: []nova.VMState{nova.VMActive, nova.VMStopped}},
 	revertLeft:      {from: []nova.TaskState{nova.TaskResizeReverting}, task: keepTask},

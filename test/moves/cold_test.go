@@ -1,7 +1,10 @@
 package moves
 
 import (
+	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -53,49 +56,102 @@ func TestColdMigration(t *testing.T) {
 	s.isAt(from)
 }
 
-// TestKilledInColdMigration kills the agents at many moments of a cold migration and of what its user decides, source and
-// destination by turns. In the end the guest is whole and on one host, which the records name, and nothing is left on the
-// other.
+// TestKilledInColdMigration kills each host's agent in each of its parts of a cold migration, and of what its user decides.
+// In the end the guest is whole and on one host, which the records name, and nothing is left on the other.
 func TestKilledInColdMigration(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	c := twoHosts(t, "")
 	s := c.boot()
-	for n := range 8 {
+	for _, k := range []struct {
+		part, step string // step "": any
+		atDest     bool
+		decision   string
+	}{
+		{"prep_resize", "", true, "confirmResize"},
+		{"resize_instance", "stop the guest", false, "confirmResize"},
+		{"resize_instance", "copy disks", false, "confirmResize"},
+		{"finish_resize", "", true, "confirmResize"},
+		{"finish_resize", "start", true, "revertResize"},
+		{"confirm_resize", "", false, "confirmResize"},
+		{"revert_resize", "", true, "revertResize"},
+		{"finish_revert_resize", "", false, "revertResize"},
+	} {
 		from := s.show().Host
 		to := s.elsewhere(from)
-		victim := []string{from, to}[n%2]
-		killAfter := func(moment time.Duration) {
-			<-time.After(moment)
-			c.hosts[victim].program.Kill()
-			c.hosts[victim].start()
+		victim := c.hosts[from]
+		if k.atDest {
+			victim = c.hosts[to]
 		}
 		s.migrate(to)
-		killAfter(time.Duration(n/2) * 500 * time.Millisecond)
+		killed := s.killAt(victim, k.part, k.step)
 		v := s.rests()
-		t.Logf("%s killed on the way from %s to %s: %s on %s, the move %s", victim, from, to, v.Status, v.Host, s.last().Status)
-		if v.Status == "VERIFY_RESIZE" {
-			decision := []string{"confirmResize", "revertResize"}[n/2%2]
-			s.act(decision, nil)
-			killAfter(time.Duration(n/4) * 300 * time.Millisecond)
+		stayed := v.Status == "ACTIVE"
+		if !stayed {
+			s.act(k.decision, nil)
+			killed = killed || s.killAt(victim, k.part, k.step)
 			v = s.rests()
-			t.Logf("%s killed during %s: %s on %s, the move %s", victim, decision, v.Status, v.Host, s.last().Status)
-			if want := map[string]string{"confirmResize": to, "revertResize": from}[decision]; v.Host != want {
-				t.Errorf("the guest is on %s, want %s", v.Host, want)
-			}
 		}
-		if v.Status != "ACTIVE" {
-			t.Fatalf("the guest is %s on %s: %s", v.Status, v.Host, v.Fault.Message)
+		t.Logf("%s killed at %s %q: %t; the guest is %s on %s, the move %s", victim.name, k.part, k.step, killed, v.Status, v.Host, s.last().Status)
+		want := to
+		if stayed || k.decision == "revertResize" {
+			want = from
 		}
-		s.isAt(v.Host)
+		if v.Status != "ACTIVE" || v.Host != want {
+			t.Fatalf("the guest is %s on %s, want it on %s: %s", v.Status, v.Host, want, v.Fault.Message)
+		}
+		s.isAt(want)
 	}
 }
 
+// killAt kills a node when its journal says that it is at a step of an operation, and starts it again. It reports false if
+// the guest came to rest without the node having been seen there.
+func (s *server) killAt(victim *host, operation, step string) bool {
+	s.c.t.Helper()
+	for seen := false; !seen; {
+		seen = s.rested()
+		for range 50 { // most steps are short
+			if victim.at(operation, step) {
+				victim.program.Kill()
+				victim.start()
+				return true
+			}
+			<-time.After(2 * time.Millisecond)
+		}
+	}
+	return false
+}
+
+// at reports whether the node's journal tells of an operation at a step, or at any if that is "".
+func (h *host) at(operation, step string) bool {
+	files, err := filepath.Glob(h.path("bolide", "journal", "*.json"))
+	if err != nil {
+		h.c.t.Fatal(err)
+	}
+	for _, f := range files {
+		var page struct{ Operation, Step string }
+		raw, err := os.ReadFile(f)
+		if err != nil || json.Unmarshal(raw, &page) != nil {
+			continue // it has ended
+		}
+		if page.Operation == operation && (step == "" || page.Step == step) {
+			return true
+		}
+	}
+	return false
+}
+
 // rests waits until nothing happens to the guest any more.
-func (s *server) rests() (v view) {
+func (s *server) rests() view {
+	s.c.t.Helper()
+	s.c.until("the guest to rest", s.rested)
+	return s.show()
+}
+
+// rested reports whether the guest has no task, and its last move waits for nobody but its user.
+func (s *server) rested() bool {
 	s.c.t.Helper()
 	ended := []string{"error", "finished", "confirmed", "reverted", "failed"}
-	s.c.until("the guest to rest", func() bool {
-		v = s.show()
-		return v.Task == "" && slices.Contains(ended, s.last().Status)
-	})
-	return v
+	return slices.Contains(ended, s.last().Status) && s.show().Task == ""
 }

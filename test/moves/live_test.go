@@ -236,6 +236,9 @@ func TestAbortedGuestStays(t *testing.T) {
 // TestKilledAgents kills the agents at many moments of a move, source and destination by turns. libvirt goes on alone; when
 // the agent is back the guest is on one host, the records name it, and nothing is left on the other.
 func TestKilledAgents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	c := twoHosts(t, slow)
 	s := c.boot()
 	for n := range 8 {

@@ -175,6 +175,9 @@ func (s *Servers) With(ctx context.Context, name string, o Options, use func(Ser
 	return s.Drop(ctx, v.ID)
 }
 
+// patience bounds a wait for a guest: an emulated one boots in seconds on a quiet machine, and in minutes on a busy one.
+const patience = 3 * time.Minute
+
 // Drop deletes guests and waits until Nova has forgotten them.
 func (c *Client) Drop(ctx context.Context, ids ...string) error {
 	for _, id := range ids {
@@ -183,7 +186,7 @@ func (c *Client) Drop(ctx context.Context, ids ...string) error {
 		}
 	}
 	for _, id := range ids {
-		err := Until(ctx, 90*time.Second, func(ctx context.Context) (bool, error) {
+		err := Until(ctx, patience, func(ctx context.Context) (bool, error) {
 			v, err := c.Show(ctx, id)
 			if IsNotFound(err) {
 				return true, nil
@@ -217,7 +220,7 @@ func (c *Client) ConsoleText(ctx context.Context, id string, lines int) (string,
 func (c *Client) Console(ctx context.Context, id, pattern string) (string, error) {
 	re := regexp.MustCompile(pattern)
 	var found string
-	err := Until(ctx, 90*time.Second, func(ctx context.Context) (bool, error) {
+	err := Until(ctx, patience, func(ctx context.Context) (bool, error) {
 		text, err := c.ConsoleText(ctx, id, 0)
 		if err != nil {
 			return true, err

@@ -22,6 +22,8 @@ type Target struct {
 	Wait      func(context.Context) error // waits until guests can be placed on it
 	Stop      func()                      // stops it and waits for its end
 	Processes func() ([]int, error)       // the node's, with its helpers, while it runs
+
+	exchange string // where the requests go; "" = Nova's
 }
 
 // Options say how much is measured.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,7 +23,7 @@ type Calls struct {
 
 // call makes calls of oslo.messaging's ping with so many under way at a time.
 func (t Target) call(ctx context.Context, calls, window int) (Calls, error) {
-	c, err := newCaller(t.Broker, t.Host)
+	c, err := newCaller(t)
 	if err != nil {
 		return Calls{}, fmt.Errorf("call %s: %w", t.Host, err)
 	}
@@ -51,20 +52,20 @@ func (t Target) call(ctx context.Context, calls, window int) (Calls, error) {
 
 // caller is the client's side of oslo.messaging, as little as a ping needs.
 type caller struct {
-	conn    *amqp.Connection
-	channel *amqp.Channel
-	host    string
-	queue   string // for the replies
-	replies <-chan amqp.Delivery
-	sent    map[string]time.Time // by message id
+	conn           *amqp.Connection
+	channel        *amqp.Channel
+	exchange, host string // where the requests go
+	queue          string // for the replies
+	replies        <-chan amqp.Delivery
+	sent           map[string]time.Time // by message id
 }
 
-func newCaller(broker, host string) (*caller, error) {
-	conn, err := amqp.Dial(broker)
+func newCaller(t Target) (*caller, error) {
+	conn, err := amqp.Dial(t.Broker)
 	if err != nil {
 		return nil, err
 	}
-	c := &caller{conn: conn, host: host, queue: "reply_" + hex(), sent: map[string]time.Time{}}
+	c := &caller{conn: conn, exchange: cmp.Or(t.exchange, "nova"), host: t.Host, queue: "reply_" + hex(), sent: map[string]time.Time{}}
 	if err := c.open(); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -103,7 +104,7 @@ func (c *caller) send(ctx context.Context) error {
 		return err
 	}
 	c.sent[id] = time.Now()
-	return c.channel.PublishWithContext(ctx, "nova", "compute."+c.host, false, false, amqp.Publishing{
+	return c.channel.PublishWithContext(ctx, c.exchange, "compute."+c.host, false, false, amqp.Publishing{
 		ContentType: "application/json", ContentEncoding: "utf-8", DeliveryMode: amqp.Persistent, Body: body,
 	})
 }

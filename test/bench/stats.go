@@ -64,6 +64,12 @@ func field(rollup, name string) int64 {
 	return 0
 }
 
+// Print says what no node can exceed.
+func (l Limit) Print(w io.Writer) {
+	_, _ = fmt.Fprintf(w, "the broker and this program alone: %.0f calls/s with 1 under way, %.0f with 32, p99 %.2f ms\n",
+		l.One.PerSecond, l.Many.PerSecond, float64(l.Many.Durations.Quantile(.99))/float64(time.Millisecond))
+}
+
 // Compare prints two results side by side, and how many times better the second
 // is.
 func Compare(w io.Writer, nameA string, a Result, nameB string, b Result) error {

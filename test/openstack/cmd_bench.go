@@ -56,6 +56,10 @@ func measure(ctx context.Context, f *flags, nodes []string, o bench.Options, out
 	if err != nil {
 		return err
 	}
+	limit, err := bench.MeasureLimit(ctx, ground.BrokerURL, o)
+	if err != nil {
+		return err
+	}
 	results := map[string]bench.Result{}
 	for _, kind := range nodes {
 		fmt.Println("measuring", kind)
@@ -83,5 +87,9 @@ func measure(ctx context.Context, f *flags, nodes []string, o bench.Options, out
 		}
 	}
 	first, last := nodes[0], nodes[len(nodes)-1]
-	return bench.Compare(os.Stdout, first, results[first], last, results[last])
+	if err := bench.Compare(os.Stdout, first, results[first], last, results[last]); err != nil {
+		return err
+	}
+	limit.Print(os.Stdout)
+	return nil
 }

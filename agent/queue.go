@@ -103,6 +103,17 @@ func (q *queues) busy(instance string) (name string, since time.Time) {
 	return "", time.Time{}
 }
 
+// all returns the instances that have a job.
+func (q *queues) all() map[string]bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := make(map[string]bool, len(q.byID))
+	for instance := range q.byID {
+		all[instance] = true
+	}
+	return all
+}
+
 // waiting returns how many jobs stand in line behind the one that has the instance now.
 func (q *queues) waiting(instance string) int {
 	q.mu.Lock()

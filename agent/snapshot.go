@@ -19,7 +19,7 @@ func (a *Agent) serveStatus(ctx context.Context) error {
 	}
 	server, err := status.NewServer(status.Options{
 		Path: a.cfg.Bolide.Socket, Group: a.cfg.Bolide.SocketGroup,
-		Source: a, Board: a.board, Images: a, Reload: a.hooks.Reload, Config: a.cfg, Metrics: a.metrics.Registry, Log: a.log.WithField("part", "status"),
+		Source: a, Board: a.board, Images: a, Reload: a.hooks.Reload, Audit: a.Audit, Config: a.cfg, Metrics: a.metrics.Registry, Log: a.log.WithField("part", "status"),
 	})
 	if err != nil {
 		return err

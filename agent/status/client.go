@@ -35,7 +35,12 @@ func (e *APIError) Error() string { return e.Text }
 
 // Get asks for path and decodes the JSON answer into out.
 func (c *Client) Get(ctx context.Context, path string, out any) error {
-	body, err := c.Open(ctx, http.MethodGet, path, nil)
+	return c.Ask(ctx, http.MethodGet, path, out)
+}
+
+// Ask sends a request without a body and decodes the JSON answer into out.
+func (c *Client) Ask(ctx context.Context, method, path string, out any) error {
+	body, err := c.Open(ctx, method, path, nil)
 	if err != nil {
 		return err
 	}

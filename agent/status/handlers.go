@@ -78,6 +78,8 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/v1/log-level", serve: s.getLogLevel},
 		{method: "PUT", path: "/v1/log-level", acts: true, serve: s.putLogLevel},
 		{method: "POST", path: "/v1/reload", acts: true, serve: s.postReload},
+		{method: "GET", path: "/v1/audit", serve: s.audit},
+		{method: "POST", path: "/v1/audit", acts: true, serve: s.audit},
 		{method: "GET", path: "/v1/debug/goroutines", serve: s.getGoroutines},
 		{method: "GET", path: "/v1/openapi.yaml", serve: s.getOpenAPI},
 		{method: "GET", path: "/metrics", serve: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{Timeout: s.opts.RequestTimeout}).ServeHTTP},

@@ -2,6 +2,7 @@ package status
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"bolide/agent/audit"
 	"bolide/agent/config"
 )
 
@@ -46,7 +48,14 @@ func TestOpenAPINamesEveryRoute(t *testing.T) {
 // Every answer is what openapi.yaml says, down to fields that it does not name.
 func TestAnswersAreAsDescribed(t *testing.T) {
 	doc := loadOpenAPI(t)
-	c, o := serve(t, Options{Images: sampleCache{}, Config: settings{{Section: "DEFAULT", Name: "host", Value: "node-1", From: "default", Unused: "x"}}})
+	differ := func(_ context.Context, fix []audit.Kind) (audit.Report, error) {
+		d := audit.Difference{Kind: audit.LeftTap, Object: "tap00000000-00", Text: "t", Mend: "m", Fixable: true}
+		if slices.Contains(fix, audit.LeftTap) {
+			d.Outcome = audit.Mended
+		}
+		return audit.Report{Host: "node-1", Differences: []audit.Difference{d}}, nil
+	}
+	c, o := serve(t, Options{Images: sampleCache{}, Audit: differ, Config: settings{{Section: "DEFAULT", Name: "host", Value: "node-1", From: "default", Unused: "x"}}})
 	for _, tt := range []struct {
 		method, path, route, body string
 		status                    int
@@ -69,6 +78,10 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"PUT", "/v1/log-level", "", `{"level":"warning"}`, 200},
 		{"PUT", "/v1/log-level", "", `{"level":"loud"}`, 400},
 		{"PUT", "/v1/log-level", "", `{"lvl":"info"}`, 400},
+		{"GET", "/v1/audit", "", "", 200},
+		{"POST", "/v1/audit?fix=left-tap", "/v1/audit", "", 200},
+		{"POST", "/v1/audit?fix=unknown-guest", "/v1/audit", "", 400},
+		{"POST", "/v1/audit", "", "", 400},
 		{"GET", "/v1/debug/goroutines", "", "", 200},
 		{"GET", "/v1/openapi.yaml", "", "", 200},
 		{"GET", "/metrics", "", "", 200},

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 
+	"bolide/agent/audit"
 	"bolide/agent/config"
 )
 
@@ -36,6 +37,9 @@ type Options struct {
 	Reload func() error
 	// Images is what /v1/images shows and steers; nil = not.
 	Images ImageCache
+	// Audit compares what is told of the guests and mends the differences of the
+	// kinds, for /v1/audit; nil = not.
+	Audit func(ctx context.Context, fix []audit.Kind) (audit.Report, error)
 	// Log is also the logger whose level /v1/log-level sets; required.
 	Log *logrus.Entry
 

@@ -23,7 +23,7 @@ const (
 	exitFailed   = 1  // it did not work
 	exitUsage    = 2  // wrong arguments
 	exitNoDaemon = 3  // nothing answers on the socket
-	exitUnwell   = 4  // the node answers and is not well
+	exitUnwell   = 4  // the node answers and is not well, or differences are left
 	exitConfig   = 78 // EX_CONFIG: the configuration is wrong; a restart does not help
 )
 
@@ -84,7 +84,8 @@ const rootHelp = `Bolide is a compute-node agent in the place of OpenStack's nov
 its local socket, which root and the group "bolide" may use.
 
 Exit codes: 0 done; 1 failed; 2 wrong arguments; 3 no daemon answers;
-4 the node is not well; 78 the configuration is wrong.`
+4 the node is not well, or an audit found
+differences; 78 the configuration is wrong.`
 
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -97,7 +98,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.socket, "socket", "", "path of the daemon's socket (default: as nova.conf says, else /run/bolide/status.sock)")
 	root.AddCommand(
 		a.runCommand(), a.statusCommand(), a.topCommand(), a.operationsCommand(), a.instancesCommand(), a.imagesCommand(),
-		a.configCommand(), a.reloadCommand(), a.logLevelCommand(), a.dumpCommand(), a.versionCommand(),
+		a.auditCommand(), a.configCommand(), a.reloadCommand(), a.logLevelCommand(), a.dumpCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"bolide/agent/audit"
 	"bolide/agent/status"
 )
 
@@ -129,5 +130,23 @@ func TestFirstLines(t *testing.T) {
 		if got := string(firstLines([]byte("a\nb\nc\n"), n)); got != want {
 			t.Errorf("%d lines: %q, want %q", n, got, want)
 		}
+	}
+}
+
+func TestReportPage(t *testing.T) {
+	r := &audit.Report{Host: "node-1", Guests: 3, Seconds: 0.25, Differences: []audit.Difference{
+		{Kind: audit.UnknownGuest, Instance: "5a0c6ba1-2b0c-4d0e-9f3a-111111111111", Object: "mine", Text: "Nova knows nothing of this guest, which is running",
+			Mend: "virsh dominfo mine (Bolide never removes it)"},
+		{Kind: audit.LeftTap, Object: "tap0a1b2c3d-4e", Text: "no instance here has the port 0a1b2c3d-4e…", Mend: "bolide audit --fix left-tap",
+			Fixable: true, Outcome: audit.Mended},
+		{Kind: audit.LeftTap, Object: "tap0a1b2c3d-4f", Text: "no instance here has the port 0a1b2c3d-4f…", Mend: "bolide audit --fix left-tap",
+			Fixable: true, Outcome: "tap tap0a1b2c3d-4f is in use"},
+	}}
+	var b bytes.Buffer
+	printReport(&b, style{now: now}, r)
+	printReport(&b, style{now: now}, &audit.Report{Host: "node-1", Guests: 3})
+	golden(t, "audit.txt", b.Bytes())
+	if !differencesLeft(r) || differencesLeft(&audit.Report{}) {
+		t.Error("differences that are left, and those that are not, are taken for each other")
 	}
 }

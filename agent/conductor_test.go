@@ -23,13 +23,28 @@ type recorder struct {
 	instance *nova.Object   // what Instance.get_by_uuid answers; saves change it
 	answers  map[string]any // of class methods, "InstanceList.get_by_filters"; none: an empty list or null
 	filters  map[string]any // the last argument of each class method that had one
+	fields   []string       // of saves that are written down
+	asked    []asked        // of other services
 
 	// refuse is asked for each line before it is answered; an error is the answer. Optional.
 	refuse func(line string) error
 }
 
+// asked is what the node asked of another service, or of itself.
+type asked struct {
+	method string
+	args   map[string]any
+}
+
+// stateFields are the fields of a save that say where the instance is in its life; allFields are those and more that
+// users and operators see.
+var (
+	stateFields = []string{"vm_state", "task_state", "power_state", "host", "image_ref", "cleaned"}
+	allFields   = append(slices.Clone(stateFields), "launched_on", "launched_at", "terminated_at", "instance_type_id")
+)
+
 func newRecorder() *recorder {
-	return &recorder{profile: nova.Zed(), answers: map[string]any{}, filters: map[string]any{}}
+	return &recorder{profile: nova.Zed(), answers: map[string]any{}, filters: map[string]any{}, fields: stateFields}
 }
 
 var _ nova.Caller = (*recorder)(nil)
@@ -51,8 +66,14 @@ func (r *recorder) Call(ctx context.Context, _ rpc.Context, _ rpc.Target, method
 }
 
 // Cast implements [nova.Caller].
-func (r *recorder) Cast(_ context.Context, _ rpc.Context, _ rpc.Target, method string, _ map[string]any) error {
-	return r.note("cast " + method)
+func (r *recorder) Cast(_ context.Context, _ rpc.Context, _ rpc.Target, method string, args map[string]any) error {
+	if err := r.note("cast " + method); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = append(r.asked, asked{method, args})
+	return nil
 }
 
 // requestID differs from one test to the next.
@@ -73,43 +94,43 @@ func (r *recorder) note(line string) error {
 
 // act answers a method of an object: it changes nothing but the record of the instance.
 func (r *recorder) act(o *nova.Object, method string, kwargs map[string]any) (json.RawMessage, error) {
-	line := o.Name() + "." + method
-	switch line {
-	case "Instance.save":
-		line = "save" + savedStates(o) + expectedTask(kwargs["expected_task_state"])
-	case "Migration.save":
-		line = "migration " + o.Str("status")
-	case "InstanceFault.create":
-		line = fmt.Sprintf("fault %d %s", o.Int("code"), o.Str("message"))
-	}
-	if err := r.note(line); err != nil {
+	if err := r.note(describeAction(o, method, kwargs, r.fields)); err != nil {
 		return nil, err
 	}
-	if o.Name() == "Instance" && method == "save" {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.instance != nil {
-			for _, f := range o.Changes() {
-				r.instance.Set(f, o.Raw(f))
-			}
-			r.instance.ClearChanges()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.instance == nil || method != "save":
+	case o.Name() == "Instance":
+		for _, f := range o.Changes() {
+			r.instance.Set(f, o.Raw(f))
 		}
+		r.instance.ClearChanges()
+	case o.Name() == "InstanceInfoCache":
+		r.instance.Set("info_cache", o.Clone())
+		r.instance.Obj("info_cache").ClearChanges()
+		r.instance.ClearChanges()
 	}
 	return json.RawMessage(`[{"obj_what_changed": []}, null]`), nil
 }
 
+// describeAction is the line for a method of an object; of a save it has those of the fields that are written.
+func describeAction(o *nova.Object, method string, kwargs map[string]any, fields []string) string {
+	switch line := o.Name() + "." + method; line {
+	case "Instance.save":
+		return "save" + savedStates(o, fields) + expectedTask(kwargs["expected_task_state"])
+	case "Migration.save":
+		return "migration " + o.Str("status")
+	case "InstanceFault.create":
+		return fmt.Sprintf("fault %d %s", o.Int("code"), o.Str("message"))
+	default:
+		return line
+	}
+}
+
 // answer answers a class method.
 func (r *recorder) answer(class, method string, args []any, kwargs map[string]any) (json.RawMessage, error) {
-	line := class + "." + method
-	switch class {
-	case "InstanceActionEvent":
-		line = "event " + strings.TrimPrefix(method, "event_") + " " + args[1].(string)
-		if text, _ := kwargs["exc_val"].(string); text != "" {
-			line += ": " + text
-		}
-	case "InstanceAction":
-		line = "action " + args[1].(string)
-	}
+	line := describeClassAction(class, method, args, kwargs)
 	if err := r.note(line); err != nil {
 		return nil, err
 	}
@@ -125,18 +146,39 @@ func (r *recorder) answer(class, method string, args []any, kwargs map[string]an
 		return nil, nova.InstanceNotFound(fmt.Sprint(args...))
 	case line == "Instance.get_by_uuid":
 		return json.Marshal(r.instance)
+	case line == "InstanceInfoCache.get_by_instance_uuid" && r.instance != nil:
+		return json.Marshal(r.instance.Obj("info_cache"))
 	case strings.HasSuffix(class, "List"):
 		return json.Marshal(r.profile.NewList(class))
 	}
 	return json.RawMessage("null"), nil
 }
 
-// savedStates are the fields of a save that say where the instance is in its life, those that are written.
-func savedStates(o *nova.Object) string {
+// describeClassAction is the line for a method of a class.
+func describeClassAction(class, method string, args []any, kwargs map[string]any) string {
+	switch class {
+	case "InstanceActionEvent":
+		line := "event " + strings.TrimPrefix(method, "event_") + " " + args[1].(string)
+		if text, _ := kwargs["exc_val"].(string); text != "" {
+			line += ": " + text
+		}
+		return line
+	case "InstanceAction":
+		return "action " + args[1].(string)
+	}
+	return class + "." + method
+}
+
+// savedStates are those of the fields that are written.
+func savedStates(o *nova.Object, fields []string) string {
 	var b strings.Builder
-	for _, f := range []string{"vm_state", "task_state", "power_state", "host", "image_ref", "cleaned"} {
+	for _, f := range fields {
 		if slices.Contains(o.Changes(), f) {
-			fmt.Fprintf(&b, " %s=%v", f, orNone(o.Raw(f)))
+			v := orNone(o.Raw(f))
+			if strings.HasSuffix(f, "_at") {
+				v = "now"
+			}
+			fmt.Fprintf(&b, " %s=%v", f, v)
 		}
 	}
 	return b.String()
@@ -169,7 +211,11 @@ func orNone(v any) any {
 func (r *recorder) written() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(r.lines), func(line string) bool {
+	return onlyWrites(slices.Clone(r.lines))
+}
+
+func onlyWrites(lines []string) []string {
+	return slices.DeleteFunc(lines, func(line string) bool {
 		word, _, _ := strings.Cut(line, " ")
 		return !slices.Contains([]string{"save", "event", "fault", "action", "cast", "call", "migration", "Instance.destroy"}, word)
 	})
@@ -179,5 +225,5 @@ func (r *recorder) written() []string {
 func (r *recorder) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lines = nil
+	r.lines, r.asked = nil, nil
 }

@@ -23,6 +23,7 @@
 //   - operations.go: its line in the list
 //   - transition.go: the changes of state it makes
 //   - news.go: what is told of it, if Nova's node tells anything
+//   - sequence_test.go: its recording, which it is compared with
 //   - test/openstack: the operation driven through Nova's API
 //   - docs/operations.md: its row
 package agent

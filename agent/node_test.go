@@ -21,21 +21,24 @@ import (
 	"bolide/rpc"
 	"bolide/rpc/nova"
 	"bolide/test/controller/image"
+	neutron "bolide/test/controller/network"
 	"bolide/test/controller/placement"
 	"bolide/test/controller/store"
+	"bolide/test/controller/web"
 	"bolide/test/virt"
 )
 
 // patience is how long tests wait for what should come soon.
 const patience = time.Minute
 
-// node is an agent for tests: its libvirt, disks and image cache are real and its own, its image service and Placement
-// are small ones that keep what they are told, Neutron knows of no ports, and the conductor is a recorder.
+// node is an agent for tests: its libvirt, disks and image cache are real and its own, its image and network services and
+// Placement are small ones that keep what they are told, and the conductor is a recorder.
 type node struct {
 	*Agent
 	tb        testing.TB
 	conductor *recorder
 	glance    *image.Service
+	neutron   *neutron.Service
 	daemon    *virt.Daemon
 	// services is asked before the services answer a request; true: it has answered. Optional.
 	services func(http.ResponseWriter, *http.Request) bool
@@ -128,15 +131,25 @@ func (n *node) makeServices(t *testing.T) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/image/", http.StripPrefix("/image", n.glance))
 	mux.Handle("/placement/", http.StripPrefix("/placement", placement.New(kept, nil)))
-	mux.HandleFunc("/network/", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"ports": [], "networks": [], "extensions": []}`)
-	})
+	n.neutron = neutron.New(neutron.Options{Store: kept, Authority: anyone{}, Wire: neutron.Bridges{}, Notify: n.hear})
+	mux.Handle("/network/", http.StripPrefix("/network", n.neutron))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.services == nil || !n.services(w, r) {
 			mux.ServeHTTP(w, r)
 		}
 	})
+}
+
+// anyone is an authority that lets everybody do everything.
+type anyone struct{}
+
+func (anyone) Who(string) (web.Who, bool) {
+	return web.Who{ProjectID: "project", UserID: "user", Roles: []string{"admin"}}, true
+}
+
+// hear takes Neutron's word that a port is connected, as it comes through Nova's API.
+func (n *node) hear(e neutron.Event) {
+	n.waiters.deliver(eventKey{Instance: e.Instance, Name: e.Name, Tag: e.Port}, "completed")
 }
 
 // within is a context for something that should take no longer.

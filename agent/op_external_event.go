@@ -105,9 +105,17 @@ func (t *task) dropPort(ctx context.Context, port string) error {
 		return nil // an operation of ours has taken it away itself
 	}
 	gone := vifs[i]
-	cache.SetNetworkInfo(slices.Delete(vifs, i, i+1).JSON())
+	left := slices.Delete(slices.Clone(vifs), i, i+1)
+	cache.SetNetworkInfo(left.JSON())
 	if err := t.cond.SaveInfoCache(ctx, cache); err != nil {
 		return fmt.Errorf("write the info cache: %w", err)
 	}
-	return t.detachVIF(ctx, gone)
+	if err := t.detachVIF(ctx, gone); err != nil {
+		return err
+	}
+	if err := t.load(ctx); err != nil {
+		return err
+	}
+	t.showPorts(ctx, left)
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"libvirt.org/go/libvirtxml"
@@ -134,7 +135,33 @@ func (a *attachment) record(ctx context.Context) error {
 	if err := a.findTags(ctx); err != nil {
 		return err
 	}
-	return a.cond.SaveInstance(ctx, a.inst, nova.Expect{})
+	if err := a.cond.SaveInstance(ctx, a.inst, nova.Expect{}); err != nil {
+		return err
+	}
+	a.showPorts(ctx, a.vifs)
+	return nil
+}
+
+// showPorts renews the guest's metadata, in which operators' tools read which ports it has. Where that fails they are
+// told at the next start.
+func (t *task) showPorts(ctx context.Context, vifs network.Info) {
+	if err := t.renewMetadata(ctx, vifs); err != nil {
+		t.log.WithError(err).Warn("guest's metadata not renewed")
+	}
+}
+
+func (t *task) renewMetadata(ctx context.Context, vifs network.Info) error {
+	s := &spawn{task: t, meta: t.inst.Image(), vifs: vifs}
+	r, err := s.request(ctx)
+	if err != nil {
+		return err
+	}
+	power, err := t.powerNow(ctx)
+	if err != nil {
+		return err
+	}
+	m := hypervisor.Metadata{Namespace: guest.MetadataNamespace, Key: guest.MetadataKey, XML: guest.Metadata(r)}
+	return t.hypervisor.SetMetadata(ctx, t.inst.UUID(), m, hypervisor.DeviceOptions{Live: power == nova.PowerRunning || power == nova.PowerPaused, Config: true})
 }
 
 // attachError keeps the refusals of Neutron, which the API passes on to the user, and names everything else as
@@ -175,6 +202,7 @@ func opDetachInterface(*Agent) operation {
 			if err := t.cond.SaveInstance(ctx, t.inst, nova.Expect{}); err != nil {
 				return nil, err
 			}
+			t.showPorts(ctx, slices.Delete(vifs, vifs.Index(port), vifs.Index(port)+1))
 			t.inform(ctx, newsDetachPort, phaseEnd, detail{})
 			return nil, nil
 		},

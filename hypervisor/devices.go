@@ -40,6 +40,26 @@ func (h *Host) DetachDevice(ctx context.Context, uuid, xml string, o DeviceOptio
 	})
 }
 
+// Metadata is an element of a guest's description that libvirt keeps for others.
+type Metadata struct {
+	Namespace, Key string // by which it is told from theirs; the key becomes the prefix of its name
+	XML            string
+}
+
+// SetMetadata puts the element in place of the one of its namespace.
+func (h *Host) SetMetadata(ctx context.Context, uuid string, m Metadata, o DeviceOptions) error {
+	return h.do(ctx, call{op: "set metadata of", guest: uuid}, func(d *libvirt.Domain) error {
+		var flags libvirt.DomainModificationImpact
+		if o.Live {
+			flags |= libvirt.DOMAIN_AFFECT_LIVE
+		}
+		if o.Config {
+			flags |= libvirt.DOMAIN_AFFECT_CONFIG
+		}
+		return d.SetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, m.XML, m.Key, m.Namespace, flags)
+	})
+}
+
 // UpdateDevice changes a device in place, as the media of a CD-ROM.
 func (h *Host) UpdateDevice(ctx context.Context, uuid, xml string, o DeviceOptions) error {
 	return h.do(ctx, call{op: "update device of", guest: uuid}, func(d *libvirt.Domain) error {

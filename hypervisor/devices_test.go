@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"bolide/test/virt"
@@ -53,6 +54,25 @@ func TestDevices(t *testing.T) {
 	}
 	if err := h.AttachDevice(ctx, g.UUID, usbDisk("/none", "sdb"), both); err == nil {
 		t.Error("a disk without a file was attached")
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	d := virt.Start(t)
+	h := connect(t, d, Options{})
+	g := boot(t, h, d, virt.GuestOptions{})
+	ctx := within(t, 2*patience)
+	for _, ports := range []string{"one", "two"} {
+		m := Metadata{Namespace: "http://example.org/1", Key: "mine", XML: "<ports>" + ports + "</ports>"}
+		if err := h.SetMetadata(ctx, g.UUID, m, DeviceOptions{Live: true, Config: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, o := range []XMLOptions{{}, {Inactive: true}} {
+		xml, err := h.XML(ctx, g.UUID, o)
+		if err != nil || !strings.Contains(xml, ">two</mine:ports>") || strings.Contains(xml, "one</") {
+			t.Errorf("%+v: %v\n%s", o, err, xml)
+		}
 	}
 }
 

@@ -69,15 +69,18 @@ type ipMetadata struct {
 	Version int    `xml:"ipVersion,attr"`
 }
 
-// metadataNamespace is the name space that readers of the metadata know.
-const metadataNamespace = "http://openstack.org/xmlns/libvirt/nova/1.1"
+// MetadataNamespace and MetadataKey are what readers of the element know it by.
+const (
+	MetadataNamespace = "http://openstack.org/xmlns/libvirt/nova/1.1"
+	MetadataKey       = "instance"
+)
 
-// metadata writes the <nova:instance> element of a domain.
-func metadata(r Request) string {
+// Metadata writes the <nova:instance> element of a domain, which says whose guest it is and which ports it has.
+func Metadata(r Request) string {
 	flavor := r.Instance.Flavor()
 	system := r.Instance.SystemMetadata()
 	m := instanceMetadata{
-		XMLNS:   metadataNamespace,
+		XMLNS:   MetadataNamespace,
 		Package: packageMetadata{Version: r.Settings.Product.Version},
 		Name:    r.Instance.DisplayName(),
 		Created: r.Created.UTC().Format(time.DateTime),

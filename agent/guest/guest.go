@@ -72,7 +72,7 @@ func Describe(r Request, disks Disks) (domainxml.Guest, error) {
 		Type:       r.Settings.VirtType,
 		Name:       r.Name,
 		UUID:       r.Instance.UUID(),
-		Metadata:   metadata(r),
+		Metadata:   Metadata(r),
 		SMBIOS:     smbios(r),
 		PerfEvents: r.Settings.PerfEvents,
 	}

@@ -39,7 +39,7 @@ func TestHardRebootWaitsForPorts(t *testing.T) {
 			s := &spawn{task: n.ownTask("reboot", "0fba2a70-9a8b-4f2b-a38b-6b0a8f1d6a3b", rpc.AdminContext()), vifs: elsewhere(t)}
 			s.inst = nova.As[nova.Instance](n.conductor.instance.Clone())
 			ctx := within(t, patience)
-			if err := s.plugAgain(ctx); err != nil {
+			if err := s.plugForRestart(ctx); err != nil {
 				t.Fatal(err)
 			}
 			if s.plugged.expected() != c.waits {

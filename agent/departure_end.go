@@ -23,6 +23,9 @@ const (
 // part is tried, what fails is said, and the record names the destination in the end.
 func (d *departure) arrived(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
+	told := detail{ports: d.vifs}
+	d.inform(ctx, newsLivePost, phaseStart, told)
+	defer func() { d.inform(ctx, newsLivePost, phaseEnd, told) }()
 	var errs []error
 	for i, s := range d.arrivalSteps() {
 		d.entry.Step(s.name, i+1, len(d.arrivalSteps()))
@@ -185,13 +188,18 @@ func (d *departure) stay(ctx context.Context, failure error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
 	d.entry.Step("roll back", 0, 0)
+	d.inform(ctx, newsLiveBack, phaseStart, detail{})
 	errs := []error{d.returnAllocation(ctx), d.bindBack(ctx), d.clearDestination(ctx, failure)}
 	if d.data.ClaimsNUMA() {
 		if err := d.peer().DropMoveClaimAtDestination(ctx, d.dest, d.inst); err != nil {
 			d.log.WithError(err).Warn("claim at the destination not dropped; its next audit will")
 		}
 	}
-	errs = append(errs, ignoreVanished(d.recordStayed(ctx)))
+	recorded := d.recordStayed(ctx)
+	if recorded == nil {
+		d.inform(ctx, newsLiveBack, phaseEnd, detail{})
+	}
+	errs = append(errs, ignoreVanished(recorded))
 	status := nova.MigrationFailed
 	if errors.Is(failure, errAborted) {
 		status = nova.MigrationCancelled

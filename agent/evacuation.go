@@ -37,6 +37,7 @@ func (e *evacuation) perform(ctx context.Context) error {
 	if interrupted(failure) {
 		return nil // nobody wants the guest any more
 	}
+	e.inform(ctx, newsRebuild, phaseError, detail{fault: failure})
 	if err := e.resources.LeaveAllocation(ctx, e.id, e.inst.UUID()); err != nil {
 		e.log.WithError(err).Error("share of this host in the instance's allocation not deleted")
 	}

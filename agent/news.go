@@ -41,6 +41,16 @@ var (
 	newsFinishResize  = news{"finish_resize", "resize_finish", notice.Action, true, false}
 	newsConfirmResize = news{"resize.confirm", "resize_confirm", notice.Action, false, false}
 	newsRevertResize  = news{"resize.revert", "resize_revert", notice.Action, true, false}
+	newsRescue        = news{"rescue", "rescue", notice.Rescue, false, true}
+	newsUnrescue      = news{"unrescue", "unrescue", notice.Action, false, true}
+	newsRebuild       = news{"rebuild", "rebuild", notice.Rebuild, true, true}
+	newsLivePre       = news{"live_migration.pre", "live_migration_pre", notice.Action, true, false}
+	newsLivePost      = news{"live_migration._post", "live_migration_post", notice.Action, false, false}
+	newsLivePostDest  = news{"live_migration.post.dest", "live_migration_post_dest", notice.Action, false, false}
+	newsLiveBack      = news{"live_migration._rollback", "live_migration_rollback", notice.Action, true, false}
+	newsLiveBackDest  = news{"live_migration.rollback.dest", "live_migration_rollback_dest", notice.Action, false, false}
+	newsLiveForce     = news{"live.migration.force.complete", "live_migration_force_complete", notice.Action, false, false}
+	newsLiveAbort     = news{"live.migration.abort", "live_migration_abort", notice.Action, false, false}
 	newsExists        = news{"exists", "exists", notice.Exists, false, false}
 )
 

@@ -60,13 +60,18 @@ func (t *task) elevated() *task {
 
 // informExists tells how the instance used the current audit period so far, as Nova's node does before an operation
 // changes what is paid for.
-func (t *task) informExists(ctx context.Context) {
+func (t *task) informExists(ctx context.Context) { t.informExistsWith(ctx, nil) }
+
+// informExistsWith tells the same with other fields of the unversioned form.
+func (t *task) informExistsWith(ctx context.Context, other map[string]any) {
 	p, err := notice.Since(t.cfg.Default.InstanceUsageAuditPeriod, time.Now())
 	if err != nil {
 		t.log.WithError(err).Warn("usage not told")
 		return
 	}
-	t.informUsage(ctx, p)
+	usage := p.Usage()
+	maps.Copy(usage, other)
+	t.inform(ctx, newsExists, phaseNone, detail{usage: usage, fields: p.Versioned()})
 }
 
 func (t *task) informUsage(ctx context.Context, p notice.Period) {
@@ -160,14 +165,17 @@ func (t *task) volumesToTell(ctx context.Context) []*nova.BlockDeviceMapping {
 	return t.told.volumes
 }
 
-// imageURL is where the instance's image is; where that is not known, the image's id.
-func (t *task) imageURL(ctx context.Context) string {
+// imageURL is where the instance's image is.
+func (t *task) imageURL(ctx context.Context) string { return t.urlOfImage(ctx, t.inst.ImageRef()) }
+
+// urlOfImage is where the image is; where that is not known, the image's id.
+func (t *task) urlOfImage(ctx context.Context, image string) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noticeLimit)
 	defer cancel()
-	address, err := t.cloud.Images().URL(ctx, t.id, t.inst.ImageRef())
+	address, err := t.cloud.Images().URL(ctx, t.id, image)
 	if err != nil {
 		t.log.WithError(err).Debug("address of the image service is not known")
-		return t.inst.ImageRef()
+		return image
 	}
 	return address
 }

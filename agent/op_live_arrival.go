@@ -25,9 +25,12 @@ func opPreLiveMigration(*Agent) operation {
 			if err != nil {
 				return nil, err
 			}
+			told := detail{ports: in.vifs}
+			in.inform(ctx, newsLivePre, phaseStart, told)
 			if err := t.run(ctx, in.steps()); err != nil {
 				return nil, err
 			}
+			in.inform(ctx, newsLivePre, phaseEnd, told)
 			return in.data, nil
 		},
 	}
@@ -179,6 +182,9 @@ func (t *task) takeOver(ctx context.Context) error {
 	if perr := t.ports.CancelMigration(ctx, t.id, request); perr != nil {
 		t.log.WithError(perr).Warn("bindings of the ports to the source not removed")
 	}
+	if failure == nil && err == nil {
+		t.inform(ctx, newsLivePostDest, phaseEnd, detail{ports: s.vifs})
+	}
 	return errors.Join(failure, err)
 }
 
@@ -191,6 +197,7 @@ func (s *spawn) settleIn(ctx context.Context) error {
 	if err == nil {
 		err = s.renewPorts(ctx)
 	}
+	s.inform(ctx, newsLivePostDest, phaseStart, detail{ports: s.vifs})
 	if merr := os.Remove(filepath.Join(s.instanceDir(s.inst.UUID()), incomingMark)); merr != nil && !errors.Is(merr, os.ErrNotExist) {
 		s.log.WithError(merr).Warn("mark of an incoming guest not removed")
 	}
@@ -277,7 +284,13 @@ func (t *task) clearArrival(ctx context.Context, data *nova.LiveMigrateData) err
 	}
 	t.serials.drop(t.inst.UUID())
 	t.resources.Track(t.inst, nil)
-	return errors.Join(in.callOff(ctx), in.removeDomain(ctx), in.unplug(ctx, in.vifs), in.dropDirectory(ctx))
+	told := detail{ports: s.vifs}
+	t.inform(ctx, newsLiveBackDest, phaseStart, told)
+	if err := errors.Join(in.callOff(ctx), in.removeDomain(ctx), in.unplug(ctx, in.vifs), in.dropDirectory(ctx)); err != nil {
+		return err
+	}
+	t.inform(ctx, newsLiveBackDest, phaseEnd, told)
+	return nil
 }
 
 // pinning tells the source where the guest's CPUs and memory cells go here, by the topology fitted to this host.

@@ -21,7 +21,7 @@ func opLiveMigration(*Agent) operation {
 // opLiveForceComplete makes a live migration end soon: action force_complete.
 func opLiveForceComplete(*Agent) operation {
 	return operation{
-		method: "live_migration_force_complete", event: "compute_live_migration_force_complete", keepsFault: true,
+		method: "live_migration_force_complete", event: "compute_live_migration_force_complete", news: newsLiveForce, keepsFault: true,
 		do: func(_ context.Context, t *task) (any, error) {
 			if d := t.departures.of(t.inst.UUID()); d == nil || !d.askForce() {
 				return nil, nova.NewError("NoActiveMigrationForInstance", map[string]any{"instance_id": t.inst.UUID()})
@@ -34,7 +34,7 @@ func opLiveForceComplete(*Agent) operation {
 // opLiveAbort ends a live migration, and the guest stays: DELETE /servers/{id}/migrations/{id}.
 func opLiveAbort(*Agent) operation {
 	return operation{
-		method: "live_migration_abort", event: "compute_live_migration_abort", keepsFault: true,
+		method: "live_migration_abort", event: "compute_live_migration_abort", news: newsLiveAbort, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			args := nova.NewArgs(t.req.Args)
 			id := args.Int("migration_id")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"bolide/agent/notice"
 	"bolide/imagecache"
 	"bolide/rpc/nova"
 )
@@ -89,6 +90,7 @@ func (r *rebuild) perform(ctx context.Context) error {
 		return failure
 	}
 	failure = r.rebuildFailure(failure)
+	r.inform(ctx, newsRebuild, phaseError, detail{fault: failure})
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
 	defer cancel()
 	var stuck *undoError
@@ -139,6 +141,7 @@ func (r *rebuild) releaseBase() {
 }
 
 func (r *rebuild) announce(ctx context.Context) error {
+	r.informStart(ctx)
 	power, err := r.powerNow(ctx)
 	if err != nil {
 		return err
@@ -198,8 +201,24 @@ func (r *rebuild) record(ctx context.Context) error {
 		}
 	}
 	r.tellScheduler(ctx)
+	r.inform(ctx, newsRebuild, phaseEnd, detail{ports: r.vifs, usage: r.imageName()})
 	return nil
 }
+
+// informStart tells how the guest was used with its old image, which the record no longer names, and that it is made
+// anew.
+func (r *rebuild) informStart(ctx context.Context) {
+	if !r.news.enabled() {
+		return
+	}
+	r.elevated().informExistsWith(ctx, map[string]any{
+		"image_ref_url": r.urlOfImage(ctx, r.args.Str("orig_image_ref")), "image_meta": notice.ImageMeta(r.args.Dict("orig_sys_metadata")),
+	})
+	r.inform(ctx, newsRebuild, phaseStart, detail{usage: r.imageName()})
+}
+
+// imageName is what the unversioned form tells of the new image.
+func (r *rebuild) imageName() map[string]any { return map[string]any{"image_name": r.image.Name} }
 
 // rebuildFailure names what went wrong in a rebuild as Nova does.
 func (t *task) rebuildFailure(failure error) error {

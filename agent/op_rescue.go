@@ -57,6 +57,8 @@ func (r *rescue) boot(ctx context.Context) error {
 	if err := r.chooseImage(ctx); err != nil {
 		return err
 	}
+	told := detail{ports: r.vifs, usage: map[string]any{"rescue_image_name": r.image.Name}, fields: map[string]any{"rescue_image_ref": r.ref}}
+	r.inform(ctx, newsRescue, phaseStart, told)
 	failure := r.run(ctx, []step{
 		{name: "stop the guest", do: r.stop, undo: r.startNormal},
 		{name: "keep description", do: r.keepNormal, undo: r.dropNormal},
@@ -69,7 +71,12 @@ func (r *rescue) boot(ctx context.Context) error {
 	if failure != nil {
 		return r.refuse(ctx, failure)
 	}
-	return r.moveTo(ctx, rescued, func(i *nova.Instance) { i.SetLaunchedAt(time.Now()) })
+	r.elevated().informExists(ctx)
+	if err := r.moveTo(ctx, rescued, func(i *nova.Instance) { i.SetLaunchedAt(time.Now()) }); err != nil {
+		return err
+	}
+	r.inform(ctx, newsRescue, phaseEnd, told)
+	return nil
 }
 
 // refuse ends a rescue that failed; the instance is in error only if what was done could not be undone.

@@ -23,13 +23,18 @@ func opUnrescue(*Agent) operation {
 			if err := s.renewPorts(ctx); err != nil {
 				return nil, err
 			}
+			s.inform(ctx, newsUnrescue, phaseStart, detail{ports: s.vifs})
 			if err := s.run(ctx, s.unrescueSteps()); err != nil {
 				if !interrupted(err) && !stopping(ctx) { // the next start goes on
 					err = errors.Join(err, t.move(context.WithoutCancel(ctx), unrescueFailed))
 				}
 				return nil, err
 			}
-			return nil, t.moveTo(ctx, unrescued)
+			if err := t.moveTo(ctx, unrescued); err != nil {
+				return nil, err
+			}
+			s.inform(ctx, newsUnrescue, phaseEnd, detail{ports: s.vifs})
+			return nil, nil
 		},
 	}
 }

@@ -66,16 +66,16 @@ func (s *spawn) restartSteps() []step {
 	return []step{
 		{name: "end the running guest", do: s.removeDomain},
 		{name: "check disks", do: s.checkDisks},
-		{name: "plug", do: s.plugAgain},
+		{name: "plug", do: s.plugForRestart},
 		{name: "define", do: s.define},
 		{name: "start", do: s.startPlugged},
 	}
 }
 
-// plugAgain plugs the ports of a guest that had them before. Those of the kinds that
+// plugForRestart plugs the ports of a guest that had them before. Those of the kinds that
 // wait_for_vif_plugged_event_during_hard_reboot names are taken off first, so that Neutron connects them anew and says
 // so: their guest does not run before it has.
-func (s *spawn) plugAgain(ctx context.Context) error {
+func (s *spawn) plugForRestart(ctx context.Context) error {
 	var anew network.Info
 	var keys []eventKey
 	for _, v := range s.vifs {

@@ -78,9 +78,12 @@ func moment(t time.Time) string {
 }
 
 // imageMeta is what the instance keeps of its image's properties.
-func imageMeta(i *nova.Instance) map[string]any {
+func imageMeta(i *nova.Instance) map[string]any { return ImageMeta(dict(i.Raw("system_metadata"))) }
+
+// ImageMeta is what system metadata keeps of an image's properties, as the unversioned form tells it.
+func ImageMeta(system map[string]any) map[string]any {
 	meta := map[string]any{}
-	for key, value := range dict(i.Raw("system_metadata")) {
+	for key, value := range system {
 		if name, ok := strings.CutPrefix(key, "image_"); ok {
 			meta[name] = value
 		}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"bolide/agent/periodic"
@@ -16,18 +17,24 @@ func (a *Agent) periodic(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	return periodic.Run(ctx, periodic.Options{Delay: d.PeriodicFuzzyDelay, Log: a.log}, a.periodicTasks()...)
+}
+
+// periodicTasks are those that nova.conf has not switched off.
+func (a *Agent) periodicTasks() []periodic.Task {
+	d := a.cfg.Default
 	tasks := []periodic.Task{
 		{Name: "update_available_resource", Interval: spacing(d.UpdateResourcesInterval), Limit: 10 * time.Minute,
 			Do: func(ctx context.Context) error { return a.resources.Update(ctx, a.freshConductor()) }},
 		{Name: "_sync_power_states", Interval: spacing(d.SyncPowerStateInterval), Limit: 10 * time.Minute, AtStart: true, Do: a.syncPowerStates},
-		{Name: "_cleanup_expired_console_auth_tokens", Interval: 5 * time.Minute, Limit: time.Minute,
+		{Name: "_cleanup_expired_console_auth_tokens", Interval: spacing(d.InstanceDeleteInterval), Limit: time.Minute,
 			Do: func(ctx context.Context) error {
 				return a.freshConductor().CleanExpiredConsoleAuths(ctx, d.Host)
 			}},
 	}
-	if d.HealInstanceInfoCacheInterval >= 0 {
+	if d.HealInstanceInfoCacheInterval > 0 { // 0 switches it off, other than the other intervals
 		h := &healer{}
-		tasks = append(tasks, periodic.Task{Name: "_heal_instance_info_cache", Interval: spacing(d.HealInstanceInfoCacheInterval),
+		tasks = append(tasks, periodic.Task{Name: "_heal_instance_info_cache", Interval: d.HealInstanceInfoCacheInterval,
 			Limit: 5 * time.Minute, Do: func(ctx context.Context) error { return a.heal(ctx, h) }})
 	}
 	if d.RebootTimeout > 0 {
@@ -43,9 +50,7 @@ func (a *Agent) periodic(ctx context.Context) error {
 		tasks = append(tasks, periodic.Task{Name: "_sync_scheduler_instance_info", Interval: spacing(d.SchedulerInstanceSyncInterval),
 			Limit: time.Minute, Do: a.syncSchedulers})
 	}
-	tasks = append(tasks, a.tidying()...)
-	tasks = append(tasks, a.deciding()...)
-	return periodic.Run(ctx, periodic.Options{Delay: d.PeriodicFuzzyDelay, Log: a.log}, tasks...)
+	return slices.Concat(tasks, a.tidying(), a.deciding())
 }
 
 // deciding are the tasks that end what waits for its user too long, and what moves left of instances deleted meanwhile.

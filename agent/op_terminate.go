@@ -72,7 +72,10 @@ func (d *deletion) carryOut(ctx context.Context) error {
 func (d *deletion) steps() []step {
 	return append(d.teardown(),
 		step{name: "record", do: d.record},
-		step{name: "release allocation", do: d.release},
+		step{name: "release claim", do: d.release, beside: []step{
+			{name: "release allocation", do: d.releaseAllocation},
+			{name: "clean console tokens", do: d.cleanTokens},
+		}},
 		step{name: "destroy record", do: d.destroyRecord})
 }
 
@@ -123,13 +126,18 @@ func (d *deletion) release(ctx context.Context) error {
 	if err := d.resources.Tell(ctx, d.cond.With(d.rc.Elevated())); err != nil {
 		d.log.WithError(err).Warn("capacity not told; the next audit will")
 	}
+	return nil
+}
+
+func (d *deletion) releaseAllocation(ctx context.Context) error {
 	return d.resources.DeleteAllocation(ctx, d.id, d.inst.UUID())
 }
 
+func (d *deletion) cleanTokens(ctx context.Context) error {
+	return d.cond.CleanConsoleAuths(ctx, d.inst.UUID())
+}
+
 func (d *deletion) destroyRecord(ctx context.Context) error {
-	if err := d.cond.CleanConsoleAuths(ctx, d.inst.UUID()); err != nil {
-		return fmt.Errorf("clean console tokens: %w", err)
-	}
 	d.tellSchedulerGone(ctx)
 	return d.cond.DestroyInstance(ctx, d.inst)
 }

@@ -106,12 +106,13 @@ func setRatios(node *nova.ComputeNode, r Ratios) {
 	}
 }
 
-// tell writes what has changed to the ComputeNode record and to Placement. One writer at a time: a second waits
-// and then writes what is newest.
+// tell writes what has changed to the ComputeNode record and to Placement. One writer at a time: those that come
+// meanwhile share a second one, which writes what is newest.
 func (t *Tracker) tell(ctx context.Context, cond *nova.Conductor) error {
-	t.saving.Lock()
-	defer t.saving.Unlock()
+	return t.saving.do(ctx, func() error { return t.write(ctx, cond) })
+}
 
+func (t *Tracker) write(ctx context.Context, cond *nova.Conductor) error {
 	t.mu.Lock()
 	node := nova.As[nova.ComputeNode](t.node.Object.Clone())
 	figures := t.figures

@@ -25,7 +25,7 @@ const (
 	traitDisabled = "COMPUTE_STATUS_DISABLED" // keeps the scheduler away from a disabled service
 )
 
-// tellPlacement brings the provider to what the host has. The caller holds t.saving.
+// tellPlacement brings the provider to what the host has. The caller has the turn of t.saving.
 func (t *Tracker) tellPlacement(ctx context.Context, cond *nova.Conductor, node *nova.ComputeNode, f Figures) error {
 	id := requestOf(cond)
 	traits, err := t.traits(ctx, cond)
@@ -96,8 +96,10 @@ func (t *Tracker) ratio(class string, configured, initial float64) float64 {
 
 // SetDisabled tells Placement whether the scheduler may use this host, at once.
 func (t *Tracker) SetDisabled(ctx context.Context, cond *nova.Conductor, s Status) error {
-	t.saving.Lock()
-	defer t.saving.Unlock()
+	if err := t.saving.take(ctx); err != nil {
+		return err
+	}
+	defer t.saving.release()
 	t.mu.Lock()
 	node := t.node
 	t.mu.Unlock()

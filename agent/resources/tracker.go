@@ -17,8 +17,8 @@ type Tracker struct {
 	log      *logrus.Entry
 	provider *provider
 
-	// saving lets one writer at a time tell the control plane; it is held across I/O and never with mu.
-	saving sync.Mutex
+	// saving lets one writer at a time tell the control plane; its turn is held across I/O and never with mu.
+	saving *rounds
 
 	mu           sync.Mutex
 	node         *nova.ComputeNode // nil before the first Update
@@ -38,7 +38,7 @@ func New(o Options, log *logrus.Entry) *Tracker {
 		o.Now = time.Now
 	}
 	return &Tracker{
-		opts: o, log: log,
+		opts: o, log: log, saving: newRounds(),
 		provider:   &provider{client: o.Placement, refresh: o.Refresh, now: o.Now, log: log},
 		held:       map[string]holding{},
 		moves:      map[string]holding{},

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"bolide/rpc"
@@ -14,6 +15,7 @@ func (a *Agent) start(ctx context.Context) (*rpc.Server, error) {
 	for _, s := range []step{
 		{name: "reach a conductor", do: func(ctx context.Context) error { return awaitConductor(ctx, a.conductor, a.log) }},
 		{name: "check the cloud's version", do: a.checkVersion},
+		{name: "check that nobody else is this host", do: a.checkAlone},
 		{name: "reach libvirt", do: a.hypervisor.WaitReady},
 		{name: "check the hypervisor", do: a.checkHypervisor},
 		{name: "check this host's identity", do: a.checkIdentity},
@@ -109,12 +111,23 @@ func (a *Agent) checkHypervisor(ctx context.Context) error {
 	return facts.CheckVirtType(a.cfg.Libvirt.VirtType)
 }
 
+// checkAlone refuses to be a second compute service of one name: each would take half of the requests, and both would
+// write the same records.
+func (a *Agent) checkAlone(ctx context.Context) error {
+	served, err := a.link.Served(ctx, rpc.Target{Topic: serviceTopic, Server: a.cfg.Default.Host})
+	if err == nil && served {
+		name, _ := os.Hostname() // for the message only
+		err = fmt.Errorf("another compute service serves host %q, which this one on %q is to be: stop it, or set [DEFAULT] host", a.cfg.Default.Host, name)
+	}
+	return err
+}
+
 func (a *Agent) checkIdentity(ctx context.Context) error {
 	facts, err := a.hypervisor.Facts(ctx)
 	if err != nil {
 		return err
 	}
-	return guardIdentity(a.cfg.Default.StatePath, hostIdentity{Host: a.cfg.Default.Host, Node: facts.Hostname})
+	return guardIdentity(a.cfg.Default.StatePath, hostIdentity{Host: a.cfg.Default.Host, Node: facts.Hostname, Machine: machineNumber()})
 }
 
 // endpoints are the versions of the compute RPC API that this node serves: the current one, and the one before

@@ -113,6 +113,10 @@ func (t *task) queueDeparture(d *departure, work func(context.Context) error) er
 	return err
 }
 
+// errSettled is that the records say of a migration that it has ended, before anything was done for it: its request came
+// late, and a start of this service had taken it for lost.
+var errSettled = errors.New("the migration was settled before its request came")
+
 // leave brings the guest to the destination, or leaves everything as it was.
 func (d *departure) leave(ctx context.Context) error {
 	err := d.run(ctx, []step{
@@ -133,6 +137,8 @@ func (d *departure) conclude(ctx context.Context, failure error) error {
 		return d.arrived(ctx)
 	case errors.Is(failure, errShutdown):
 		return &parkedError{failure}
+	case errors.Is(failure, errSettled): // the instance may be at something else by now
+		return errors.Join(failure, d.mark(ctx, nova.MigrationFailed), d.forget(ctx))
 	case errors.As(failure, &split):
 		return errors.Join(failure, d.give(ctx))
 	}
@@ -162,6 +168,9 @@ func (d *departure) prepare(ctx context.Context) error {
 		return err
 	}
 	d.spawn = s
+	if d.inst.TaskState() != nova.TaskMigrating || d.inst.Host() != d.cfg.Default.Host {
+		return errSettled
+	}
 	list := ""
 	if d.data.BlockMigration() {
 		if d.records, err = d.localDisks(ctx); err != nil {

@@ -241,7 +241,9 @@ func TestEvacuated(t *testing.T) {
 	g := newLongGround(t, "")
 	id := g.boot()
 	g.node.Kill()
-	g.must(g.playHost("node2"))
+	g.playHost("node2", map[string]rpc.Handler{
+		"check_instance_shared_storage": func(context.Context, *rpc.Request) (any, error) { return false, nil },
+	})
 	g.must(g.Cell.Update(rpc.AdminContext(), func(tx *cell.Tx) error {
 		o, err := tx.Instance(id)
 		if err != nil {
@@ -280,25 +282,22 @@ func TestEvacuated(t *testing.T) {
 	g.must(g.Network.Release(id))
 }
 
-// playHost answers what another host is asked about the storage of its guests.
-func (g *ground) playHost(host string) error {
+// playHost answers what another host is asked, until the test ends.
+func (g *ground) playHost(host string, methods map[string]rpc.Handler) *rpc.Link {
+	g.t.Helper()
 	quiet := logrus.New()
 	quiet.SetOutput(io.Discard)
 	o := rpc.DefaultOptions()
 	o.TransportURL, o.Host, o.Log = g.Broker.URL(), host, logrus.NewEntry(quiet)
 	link, err := rpc.NewLink(o)
-	if err != nil {
-		return err
-	}
-	methods := map[string]rpc.Handler{
-		"check_instance_shared_storage": func(context.Context, *rpc.Request) (any, error) { return false, nil },
-	}
+	g.must(err)
 	link.Serve("compute", rpc.Endpoint{Version: "6.1", Methods: methods}).Start()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- link.Run(ctx) }()
 	g.t.Cleanup(func() { cancel(); <-ended })
-	return link.WaitUp(g.ctx())
+	g.must(link.WaitUp(g.ctx()))
+	return link
 }
 
 // TestStartAsksLittle: before it serves, the node asks the conductor as often with

@@ -84,6 +84,7 @@ down: $(CLOUD) build/bolide-demo ## take the clouds down that the above left run
 	build/bolide-demo down
 
 bench: build/bolide $(CLOUD) | deps-openstack deps-peer ## measure Bolide and Nova's own node on this machine
+	$(CLOUD) bench-images --json build/bench-images.json
 	$(CLOUD) bench --json build/bench.json
 
 # -- what the above need ---------------------------------------------------------

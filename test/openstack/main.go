@@ -67,7 +67,7 @@ func root() *cobra.Command {
 	p.StringVar(&f.bolide, "bolide", "build/bolide", "path of the bolide binary")
 	p.StringVar(&f.kernel, "kernel", "build/guest-kernel", "directory with the guests' kernel, from .ci/deps openstack")
 	cmd.AddCommand(
-		testCommand(f), opsCommand(f), benchCommand(f), compareCommand(f), demoCommand(f),
+		testCommand(f), opsCommand(f), benchCommand(f), benchImagesCommand(f), benchImagesStepCommand(), compareCommand(f), demoCommand(f),
 		upCommand(f), holdCommand(f), downCommand(f), shellCommand(f), execCommand(f),
 	)
 	return cmd

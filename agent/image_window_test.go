@@ -7,12 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"bolide/agent/resources"
 	"bolide/agent/status"
 	"bolide/imagecache"
 )
 
 func TestImageWindow(t *testing.T) {
-	n := newNode(t, map[string]string{"bolide.image_cache_size": "7"})
+	n := newNode(t, map[string]string{
+		"bolide.image_cache_size": "7", "workarounds.reserve_disk_resource_for_image_cache": "true",
+	})
 	used, unused := n.addFile(t, "raw", diskContent()).ID(), n.addImage(t, "unused")
 	if err := n.makeRootDisk(t, "00000000-0000-0000-0000-000000000001", used); err != nil {
 		t.Fatal(err)
@@ -39,6 +42,11 @@ func TestImageWindow(t *testing.T) {
 				t.Errorf("%+v", i)
 			}
 		}
+	}
+
+	var figures resources.Figures
+	if err := (probe{n.Agent}).measureDisk(&figures); err != nil || figures.ImageCacheGB != 1 {
+		t.Errorf("Placement is told of %d GiB in the cache, %v", figures.ImageCacheGB, err)
 	}
 
 	results := func(name string) map[string]string {

@@ -9,6 +9,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -288,7 +289,7 @@ func (b *bench) conversion(ctx context.Context) (convert, cp time.Duration, err 
 			return 0, 0, fmt.Errorf("cp: %w: %s", err, out)
 		}
 		cp = quickest(cp, time.Since(start))
-		if err := os.Remove(again); err != nil {
+		if err := errors.Join(os.Remove(raw), os.Remove(again)); err != nil { // neither is to pay for what was there before
 			return 0, 0, err
 		}
 	}

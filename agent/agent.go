@@ -62,6 +62,7 @@ type Agent struct {
 	snapshots    *gate // how many are taken at a time
 	outgoing     *gate // how many guests leave at a time while they run
 	departures   *departures
+	draining     *draining
 	stopJobs     context.CancelCauseFunc
 	deaf         context.Context // ends when no more requests are taken
 	deafen       context.CancelFunc
@@ -139,6 +140,9 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 	tracker.Placement, tracker.Probe = services.Placement(), probe{a}
 	a.resources = resources.New(tracker, log.WithField("part", "resources"))
 	metrics.QueueDepth(a.queues.depth)
+	if a.draining, err = openDraining(cfg.Default.StatePath); err != nil {
+		return nil, err
+	}
 	a.local = readLocalHost(cfg.Default.InstancesPath)
 	if a.vendor, err = readVendorData(cfg); err != nil {
 		return nil, err
@@ -166,12 +170,19 @@ func (a *Agent) Run(ctx context.Context, hooks Hooks) error {
 	return g.Wait()
 }
 
+// LogRooms are the rooms that name themselves in the log's field "part".
+func LogRooms() []string {
+	return []string{"amqp", "cloud", "disk", "images", "libvirt", "net", "network", "notifications", "resources", "status"}
+}
+
 // Hooks tell the process's surroundings what the agent has come to.
 type Hooks struct {
 	Ready    func() // serving; optional
 	Stopping func() // no longer serving; optional
 	// Reload reads the configuration again and gives it to Agent.Reload; optional. The status socket asks for it.
 	Reload func() error
+	// Levels are how much each room logs, for the status socket to change; optional.
+	Levels status.Levels
 	// Step hears of every step that an operation on an instance begins, before it does; optional. The operation waits
 	// until it returns.
 	Step func(operation, instance, step string)
@@ -195,6 +206,7 @@ func (a *Agent) life(ctx, links context.Context) error {
 	g.Go(func() error { return a.registration.run(gctx) })
 	g.Go(func() error { return a.periodic(gctx) })
 	g.Go(func() error { return a.followGuests(gctx) })
+	g.Go(func() error { return a.keepDrainingTold(gctx) })
 	g.Go(func() error { return a.reportUntilTaken(gctx) })
 	g.Go(func() error {
 		if err := a.findLostBuilds(gctx); err != nil && gctx.Err() == nil {
@@ -214,7 +226,7 @@ func (a *Agent) life(ctx, links context.Context) error {
 	if a.hooks.Stopping != nil {
 		a.hooks.Stopping()
 	}
-	err = errors.Join(ignoreEnd(serving, err), a.drain(links, server))
+	err = errors.Join(ignoreEnd(serving, err), a.windDown(links, server))
 	if unsent := a.news.close(links); unsent != nil {
 		a.log.WithError(unsent).Warn("some notifications were not sent")
 	}

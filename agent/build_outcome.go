@@ -37,9 +37,10 @@ func (b *build) settle(ctx context.Context, failure error) error {
 }
 
 // isHostsFault reports whether the scheduler is to think less of this host for the failure. A policy of the user's is
-// nobody's fault.
+// nobody's fault, and neither is a drain.
 func (b *build) isHostsFault(failure error) bool {
-	return b.cfg.Compute.ConsecutiveBuildServiceDisableThreshold != 0 && !nova.Is(failure, "GroupAffinityViolation")
+	return b.cfg.Compute.ConsecutiveBuildServiceDisableThreshold != 0 && !nova.Is(failure, "GroupAffinityViolation") &&
+		!errors.Is(failure, errDrained)
 }
 
 // informFailed tells that the build failed and, where there was something of a guest already, that it was removed.

@@ -112,6 +112,9 @@ func (b *build) steps() []step {
 
 // claimResources holds what the guest takes and puts this host on its record.
 func (b *build) claimResources(ctx context.Context) error {
+	if err := b.draining.refusal(); err != nil {
+		return err
+	}
 	b.inst.PutSystemMetadata("boot_roles", strings.Join(roles(b.rc), ","))
 	if err := b.takeHost(ctx, b.limits); err != nil {
 		return err

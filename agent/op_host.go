@@ -31,7 +31,7 @@ func opHostUptime(*Agent) operation {
 }
 
 // opSetHostEnabled follows the administrator's enabling or disabling of the service: the provider's trait keeps
-// the scheduler away.
+// the scheduler away. Enabling it ends a drain: it says that the host is to take guests.
 func opSetHostEnabled(*Agent) operation {
 	return operation{
 		method: "set_host_enabled",
@@ -43,6 +43,10 @@ func opSetHostEnabled(*Agent) operation {
 			state, answer := resources.Disabled, "disabled"
 			if enabled {
 				state, answer = resources.Enabled, "enabled"
+				if err := t.draining.end(); err != nil {
+					return nil, err
+				}
+				t.draining.setTold(nil) // this is the control plane's own doing
 			}
 			if err := t.resources.SetDisabled(ctx, t.cond, state); err != nil {
 				return nil, err

@@ -76,6 +76,9 @@ func (t *task) checkLiveDestination(ctx context.Context) (*nova.LiveMigrateData,
 	if err := args.Err(); err != nil {
 		return nil, err
 	}
+	if err := t.draining.refusal(); err != nil {
+		return nil, err
+	}
 	asked := t.inst
 	if err := t.load(ctx, "vcpu_model", "migration_context", "resources"); err != nil {
 		return nil, err

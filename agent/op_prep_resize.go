@@ -81,6 +81,11 @@ func (p *resizeOffer) check(ctx context.Context) error {
 	if p.inst.Host() == "" {
 		return nova.NewError("MigrationError", map[string]any{"reason": "Instance has no source host"})
 	}
+	if p.inst.Host() != p.cfg.Default.Host {
+		if err := p.draining.refusal(); err != nil {
+			return err
+		}
+	}
 	if p.spec != nil {
 		if err := p.checkGroupPolicy(ctx, *p.spec); err != nil {
 			return err

@@ -134,6 +134,13 @@ func (r *registration) beat() time.Time {
 	return r.tried
 }
 
+// disabledFor reports whether the record, as it was last read, is disabled for the reason.
+func (r *registration) disabledFor(reason string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.service != nil && r.service.Disabled() && r.service.DisabledReason() == reason
+}
+
 // state is what the status socket shows.
 func (r *registration) state() (last time.Time, err error) {
 	r.mu.Lock()

@@ -17,9 +17,9 @@ var errShutdown = errors.New("the compute service is stopping")
 // called at any time and again.
 func (a *Agent) Hurry() { a.hurry() }
 
-// drain stops consuming and gives running work its time. Then it cancels what is left: that is undone, or left to the
+// windDown stops consuming and gives running work its time. Then it cancels what is left: that is undone, or left to the
 // next start where that does it again.
-func (a *Agent) drain(ctx context.Context, server *rpc.Server) error {
+func (a *Agent) windDown(ctx context.Context, server *rpc.Server) error {
 	a.deafen()
 	patience := a.live().Default.GracefulShutdownTimeout
 	if patience <= 0 {

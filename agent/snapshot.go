@@ -10,6 +10,7 @@ import (
 
 	"bolide/agent/resources"
 	"bolide/agent/status"
+	"bolide/rpc/nova"
 )
 
 // serveStatus answers at the local socket until ctx ends; without a path there is none.
@@ -19,7 +20,8 @@ func (a *Agent) serveStatus(ctx context.Context) error {
 	}
 	server, err := status.NewServer(status.Options{
 		Path: a.cfg.Bolide.Socket, Group: a.cfg.Bolide.SocketGroup,
-		Source: a, Board: a.board, Images: a, Reload: a.hooks.Reload, Audit: a.Audit, Config: a.cfg, Metrics: a.metrics.Registry, Log: a.log.WithField("part", "status"),
+		Source: a, Board: a.board, Images: a, Guests: a, Drainer: a, Reload: a.hooks.Reload, Audit: a.Audit, Levels: a.hooks.Levels, Config: a.cfg,
+		Metrics: a.metrics.Registry, Log: a.log.WithField("part", "status"),
 	})
 	if err != nil {
 		return err
@@ -33,18 +35,31 @@ var _ status.Source = (*Agent)(nil)
 func (a *Agent) Snapshot(context.Context) status.Snapshot {
 	s := status.Snapshot{
 		Version: version(), Release: a.profile.Name, Host: a.cfg.Default.Host, PID: os.Getpid(),
-		StartedAt: a.started, Serving: a.serving.Load(),
+		StartedAt: a.started, Serving: a.serving.Load(), Drain: a.draining.state(),
 		Links: a.links(), Capacity: capacity(a.resources.Capacity()),
 	}
 	for _, h := range a.resources.Instances() {
+		power := a.powers.of(h.Instance)
 		s.Instances = append(s.Instances, status.Instance{
 			UUID: h.Instance, Name: h.Name, VMState: h.VMState, TaskState: h.TaskState,
-			PowerState: a.powers.of(h.Instance).String(),
-			VCPUs:      int(h.VCPUs), MemoryMB: h.MemoryMB, DiskGB: h.DiskGB,
+			PowerState: power.String(), Problem: discord(h, power),
+			VCPUs: int(h.VCPUs), MemoryMB: h.MemoryMB, DiskGB: h.DiskGB,
 			ConsoleLog: filepath.Join(a.instanceDir(h.Instance), "console.log"),
 		})
 	}
 	return s
+}
+
+// discord is where Nova and libvirt do not agree on a guest that nothing is being done with.
+func discord(h resources.Held, power nova.PowerState) string {
+	expected, ok := map[nova.VMState]nova.PowerState{
+		nova.VMActive: nova.PowerRunning, nova.VMPaused: nova.PowerPaused,
+		nova.VMStopped: nova.PowerShutdown, nova.VMSuspended: nova.PowerShutdown,
+	}[nova.VMState(h.VMState)]
+	if !ok || h.TaskState != "" || power == expected || power == nova.PowerNoState { // the last: not heard of yet
+		return ""
+	}
+	return h.VMState + " in Nova, " + power.String() + " in libvirt"
 }
 
 // links is every dependency with its health.

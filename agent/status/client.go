@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"strconv"
 )
 
 // Client asks a running node through its socket.
@@ -50,11 +52,20 @@ func (c *Client) Ask(ctx context.Context, method, path string, out any) error {
 
 // Put sends in as JSON and decodes the answer into out.
 func (c *Client) Put(ctx context.Context, path string, in, out any) error {
+	return c.send(ctx, http.MethodPut, path, in, out)
+}
+
+// Delete takes back what is at path and decodes the answer into out.
+func (c *Client) Delete(ctx context.Context, path string, out any) error {
+	return c.send(ctx, http.MethodDelete, path, nil, out)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, in, out any) error {
 	text, err := json.Marshal(in)
 	if err != nil {
 		return err
 	}
-	body, err := c.Open(ctx, http.MethodPut, path, bytes.NewReader(text))
+	body, err := c.Open(ctx, method, path, bytes.NewReader(text))
 	if err != nil {
 		return err
 	}
@@ -86,6 +97,31 @@ func (c *Client) Open(ctx context.Context, method, path string, in io.Reader) (i
 	if err != nil {
 		return nil, err
 	}
+	return c.do(req)
+}
+
+// Console becomes the serial console of a guest. The end of ctx closes it.
+func (c *Client) Console(ctx context.Context, guest string, o ConsoleOptions) (io.ReadWriteCloser, error) {
+	path := "/v1/instances/" + url.PathEscape(guest) + "/console?force=" + strconv.FormatBool(o.Force)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://bolide"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", ConsoleProtocol)
+	body, err := c.do(req)
+	if err != nil {
+		return nil, err
+	}
+	console, ok := body.(io.ReadWriteCloser)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("%s: the daemon did not open a console", path), body.Close())
+	}
+	return console, nil
+}
+
+func (c *Client) do(req *http.Request) (io.ReadCloser, error) {
+	path := req.URL.Path
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask bolide at %s: %w", c.path, cause(err))

@@ -6,11 +6,9 @@ import (
 	_ "embed"
 	"encoding/json"
 	"net/http"
-	"runtime/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/sirupsen/logrus"
 
 	"bolide/agent/config"
 )
@@ -38,11 +36,6 @@ type (
 	InstanceList struct {
 		Instances []Instance `json:"instances"`
 	}
-	// InstanceDetail is what GET /v1/instances/{uuid} answers.
-	InstanceDetail struct {
-		Instance
-		Operations []Operation `json:"operations"` // running, then finished, newest first
-	}
 	// ConfigList is what GET /v1/config answers.
 	ConfigList struct {
 		Settings []config.Setting `json:"settings"`
@@ -52,10 +45,6 @@ type (
 		Status  State  `json:"status"`
 		Serving bool   `json:"serving"`
 		Links   []Link `json:"links"`
-	}
-	// LogLevel is what GET /v1/log-level answers and PUT takes.
-	LogLevel struct {
-		Level string `json:"level"`
 	}
 	// Problem is the body of every error.
 	Problem struct {
@@ -74,6 +63,10 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/v1/images", serve: s.getImages},
 		{method: "POST", path: "/v1/images/verify", acts: true, serve: s.postImagesVerify},
 		{method: "POST", path: "/v1/images/prune", acts: true, serve: s.postImagesPrune},
+		{method: "GET", path: "/v1/instances/{uuid}/domain.xml", serve: s.getDomainXML},
+		{method: "GET", path: "/v1/instances/{uuid}/console", acts: true, serve: s.getConsole},
+		{method: "PUT", path: "/v1/drain", acts: true, serve: s.putDrain},
+		{method: "DELETE", path: "/v1/drain", acts: true, serve: s.deleteDrain},
 		{method: "GET", path: "/v1/config", serve: s.getConfig},
 		{method: "GET", path: "/v1/log-level", serve: s.getLogLevel},
 		{method: "PUT", path: "/v1/log-level", acts: true, serve: s.putLogLevel},
@@ -81,6 +74,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/v1/audit", serve: s.audit},
 		{method: "POST", path: "/v1/audit", acts: true, serve: s.audit},
 		{method: "GET", path: "/v1/debug/goroutines", serve: s.getGoroutines},
+		{method: "GET", path: "/v1/debug/profile/{kind}", acts: true, serve: s.getProfile},
 		{method: "GET", path: "/v1/openapi.yaml", serve: s.getOpenAPI},
 		{method: "GET", path: "/metrics", serve: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{Timeout: s.opts.RequestTimeout}).ServeHTTP},
 	}
@@ -139,62 +133,12 @@ func (s *Server) getOperations(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, OperationList{s.opts.Board.Operations(), s.opts.Board.Finished()})
 }
 
-func (s *Server) getInstances(w http.ResponseWriter, r *http.Request) {
-	reply(w, http.StatusOK, InstanceList{s.snapshot(r.Context()).Instances})
-}
-
-// getInstance finds an instance by its UUID or the name of its domain.
-func (s *Server) getInstance(w http.ResponseWriter, r *http.Request) {
-	id := r.PathValue("uuid")
-	for _, i := range s.snapshot(r.Context()).Instances {
-		if i.UUID != id && i.Name != id {
-			continue
-		}
-		d := InstanceDetail{Instance: i, Operations: []Operation{}}
-		for _, o := range append(s.opts.Board.Operations(), s.opts.Board.Finished()...) {
-			if o.Instance == i.UUID {
-				d.Operations = append(d.Operations, o)
-			}
-		}
-		reply(w, http.StatusOK, d)
-		return
-	}
-	problem(w, http.StatusNotFound, "no instance "+id+" on this node")
-}
-
 func (s *Server) getConfig(w http.ResponseWriter, _ *http.Request) {
 	list := ConfigList{Settings: []config.Setting{}}
 	if s.opts.Config != nil {
 		list.Settings = s.opts.Config.Settings()
 	}
 	reply(w, http.StatusOK, list)
-}
-
-func (s *Server) getLogLevel(w http.ResponseWriter, _ *http.Request) {
-	reply(w, http.StatusOK, LogLevel{s.opts.Log.Logger.GetLevel().String()})
-}
-
-func (s *Server) putLogLevel(w http.ResponseWriter, r *http.Request) {
-	var body LogLevel
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&body); err != nil {
-		problem(w, http.StatusBadRequest, "body: "+err.Error())
-		return
-	}
-	level, err := logrus.ParseLevel(body.Level)
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	s.opts.Log.Logger.SetLevel(level)
-	s.opts.Log.WithField("log_level", level.String()).Info("log level set on the status socket")
-	reply(w, http.StatusOK, LogLevel{level.String()})
-}
-
-func (s *Server) getGoroutines(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_ = pprof.Lookup("goroutine").WriteTo(w, 2) // fails only when the client is gone
 }
 
 func (s *Server) getOpenAPI(w http.ResponseWriter, _ *http.Request) {
@@ -249,6 +193,11 @@ func problem(w http.ResponseWriter, code int, text string) {
 	reply(w, code, Problem{text})
 }
 
+// notOffered answers where the node was made without what is asked for.
+func notOffered(w http.ResponseWriter) {
+	problem(w, http.StatusNotImplemented, "this daemon cannot do that")
+}
+
 func notNil[T any](s []T) []T {
 	if s == nil {
 		return []T{}
@@ -258,7 +207,7 @@ func notNil[T any](s []T) []T {
 
 func (s *Server) postReload(w http.ResponseWriter, _ *http.Request) {
 	if s.opts.Reload == nil {
-		problem(w, http.StatusNotImplemented, "this daemon reads its configuration at its start only")
+		notOffered(w)
 		return
 	}
 	if err := s.opts.Reload(); err != nil {

@@ -55,7 +55,12 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		}
 		return audit.Report{Host: "node-1", Differences: []audit.Difference{d}}, nil
 	}
-	c, o := serve(t, Options{Images: sampleCache{}, Audit: differ, Config: settings{{Section: "DEFAULT", Name: "host", Value: "node-1", From: "default", Unused: "x"}}})
+	c, o := serve(t, Options{
+		Images: sampleCache{}, Audit: differ,
+		Config: settings{{Section: "DEFAULT", Name: "host", Value: "node-1", From: "default", Unused: "x"}},
+		Guests: &sampleGuests{}, Drainer: &sampleDrainer{}, Reload: func() error { return nil },
+	})
+	const guest = "/v1/instances/{uuid}"
 	for _, tt := range []struct {
 		method, path, route, body string
 		status                    int
@@ -64,8 +69,14 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/v1/health", "", "", 200},
 		{"GET", "/v1/operations", "", "", 200},
 		{"GET", "/v1/instances", "", "", 200},
-		{"GET", "/v1/instances/instance-00000001", "/v1/instances/{uuid}", "", 200},
-		{"GET", "/v1/instances/nobody", "/v1/instances/{uuid}", "", 404},
+		{"GET", "/v1/instances/instance-00000001", guest, "", 200},
+		{"GET", "/v1/instances/nobody", guest, "", 404},
+		{"GET", "/v1/instances/instance-00000001/domain.xml", guest + "/domain.xml", "", 200},
+		{"GET", "/v1/instances/nobody/domain.xml", guest + "/domain.xml", "", 404},
+		{"GET", "/v1/instances/instance-00000001/console", guest + "/console", "", 426},
+		{"GET", "/v1/instances/nobody/console", guest + "/console", "", 404},
+		{"PUT", "/v1/drain", "", "", 200},
+		{"DELETE", "/v1/drain", "", "", 200},
 		{"GET", "/v1/images", "", "", 200},
 		{"POST", "/v1/images/verify", "", "", 200},
 		{"POST", "/v1/images/verify", "", `{"name":"nowhere"}`, 404},
@@ -82,7 +93,13 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST", "/v1/audit?fix=left-tap", "/v1/audit", "", 200},
 		{"POST", "/v1/audit?fix=unknown-guest", "/v1/audit", "", 400},
 		{"POST", "/v1/audit", "", "", 400},
+		{"PUT", "/v1/log-level", "", `{"level":"info","room":"nowhere"}`, 400},
+		{"POST", "/v1/reload", "", "", 204},
 		{"GET", "/v1/debug/goroutines", "", "", 200},
+		{"GET", "/v1/debug/profile/heap", "/v1/debug/profile/{kind}", "", 200},
+		{"GET", "/v1/debug/profile/cpu?seconds=0.01", "/v1/debug/profile/{kind}", "", 200},
+		{"GET", "/v1/debug/profile/cpu?seconds=soon", "/v1/debug/profile/{kind}", "", 400},
+		{"GET", "/v1/debug/profile/tea", "/v1/debug/profile/{kind}", "", 404},
 		{"GET", "/v1/openapi.yaml", "", "", 200},
 		{"GET", "/metrics", "", "", 200},
 	} {
@@ -110,6 +127,9 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			answer := doc.Paths.Find(route).GetOperation(tt.method).Responses.Status(tt.status)
 			if answer == nil {
 				t.Fatalf("status %d is not described", tt.status)
+			}
+			if len(answer.Value.Content) == 0 && len(text) == 0 {
+				return
 			}
 			kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 			media := answer.Value.Content[kind]

@@ -40,8 +40,12 @@ type Options struct {
 	// Audit compares what is told of the guests and mends the differences of the
 	// kinds, for /v1/audit; nil = not.
 	Audit func(ctx context.Context, fix []audit.Kind) (audit.Report, error)
-	// Log is also the logger whose level /v1/log-level sets; required.
-	Log *logrus.Entry
+	// Guests and Drainer are what single guests, and /v1/drain, ask; nil = not.
+	Guests  Guests
+	Drainer Drainer
+	// Levels are what /v1/log-level sets; nil = the level of Log's logger.
+	Levels Levels
+	Log    *logrus.Entry // required
 
 	MaxConns       int           // open at a time, half of them for others than root; default 64
 	RequestTimeout time.Duration // for reading, answering and writing one request; default 5 s
@@ -53,6 +57,8 @@ type Server struct {
 	opts    Options
 	rules   rules
 	metrics *prometheus.Registry
+
+	consoles sync.WaitGroup
 }
 
 // NewServer makes a Server; Run opens the socket.
@@ -63,6 +69,9 @@ func NewServer(o Options) (*Server, error) {
 	o.MaxConns = cmp.Or(o.MaxConns, 64)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 5*time.Second)
 	o.StopTimeout = cmp.Or(o.StopTimeout, 2*time.Second)
+	if o.Levels == nil {
+		o.Levels = oneLevel{o.Log.Logger}
+	}
 	s := &Server{opts: o, metrics: o.Metrics}
 	if s.metrics == nil {
 		s.metrics = prometheus.NewRegistry()
@@ -111,6 +120,7 @@ func (s *Server) Run(ctx context.Context) error {
 	err = srv.Serve(l)
 	if ctx.Err() != nil {
 		wg.Wait()
+		s.consoles.Wait()
 		return nil
 	}
 	_ = srv.Close()

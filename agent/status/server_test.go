@@ -112,7 +112,7 @@ func visit(path string) {
 	var h Health
 	fmt.Println("look:", c.Get(context.Background(), "/v1/health", &h))
 	var l LogLevel
-	fmt.Println("act:", c.Put(context.Background(), "/v1/log-level", LogLevel{"debug"}, &l))
+	fmt.Println("act:", c.Put(context.Background(), "/v1/log-level", LogChange{Level: "debug"}, &l))
 }
 
 // TestPeers comes to the socket as other users.

@@ -4,10 +4,11 @@
 //
 // The package knows nothing of Nova. Who runs the node gives it a Source, from
 // which it asks a Snapshot whenever somebody looks, and puts operations on the
-// Board.
+// Board. What else the socket can do (Guests, Drainer, Levels) is optional.
 //
 // Goroutines: Server.Run owns one that accepts and, through net/http, one per
-// connection; it waits for them. The Board has none.
+// connection, and one more for each open console; it waits for them. The Board
+// has none.
 package status
 
 import (
@@ -45,6 +46,8 @@ type Snapshot struct {
 	Health State `json:"health"`
 	// Serving says that requests are taken.
 	Serving bool `json:"serving"`
+	// Drain says that no new guests are taken; nil = they are.
+	Drain *Drain `json:"drain,omitempty"`
 
 	Links      []Link      `json:"links"`
 	Capacity   Capacity    `json:"capacity"`
@@ -98,28 +101,7 @@ type Instance struct {
 	// Problem is where the views differ, in one sentence.
 	Problem string `json:"problem,omitempty"`
 
-	Disks      []Disk `json:"disks,omitempty"`
-	Ports      []Port `json:"ports,omitempty"`
 	ConsoleLog string `json:"console_log,omitempty"` // path
-}
-
-// Disk is one disk of a guest.
-type Disk struct {
-	Device    string `json:"device"` // vda
-	Path      string `json:"path"`
-	Format    string `json:"format"`
-	Base      string `json:"base,omitempty"`  // image below it
-	Size      int64  `json:"size,omitempty"`  // as the guest sees it, in bytes
-	Allocated int64  `json:"alloc,omitempty"` // on the host, in bytes
-}
-
-// Port is one network port of a guest.
-type Port struct {
-	ID        string   `json:"id"`
-	MAC       string   `json:"mac"`
-	Device    string   `json:"device"` // the tap on the host
-	Bridge    string   `json:"bridge,omitempty"`
-	Addresses []string `json:"addresses,omitempty"`
 }
 
 // worst is the health of a node with these links.

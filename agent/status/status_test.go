@@ -1,11 +1,14 @@
 package status
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,12 +49,47 @@ func (s sample) Snapshot(context.Context) Snapshot {
 		Instances: []Instance{{
 			UUID: "c0ffee00-0000-0000-0000-000000000001", Name: "instance-00000001", VMState: "active", TaskState: "rebooting",
 			PowerState: "running", VCPUs: 2, MemoryMB: 2048, DiskGB: 20, Problem: "libvirt says shut off",
-			Disks:      []Disk{{Device: "vda", Path: "/d/disk", Format: "qcow2", Base: "/d/base", Size: 20 << 30, Allocated: 1 << 20}},
-			Ports:      []Port{{ID: "p1", MAC: "fa:16:3e:00:00:01", Device: "tapp1", Bridge: "brq1", Addresses: []string{"10.0.0.4"}}},
 			ConsoleLog: "/d/console.log",
 		}},
 	}
 }
+
+// sampleGuests has one guest, whose console answers what is typed in capitals
+// until "bye".
+type sampleGuests struct{ forced bool }
+
+func (*sampleGuests) Inspect(context.Context, string) (Inspection, error) {
+	return Inspection{
+		Domain:    &Domain{State: "running", Reason: "booted", Persistent: true},
+		Directory: &Directory{Path: "/d", Files: []string{"console.log", "disk"}},
+		Disks:     []Disk{{Device: "vda", Path: "/d/disk", Format: "qcow2", Base: "/d/base", Size: 20 << 30, Allocated: 1 << 20}},
+		Ports:     []Port{{ID: "p1", MAC: "fa:16:3e:00:00:01", Device: "tapp1", Bridge: "brq1", Addresses: []string{"10.0.0.4"}}},
+		Problems:  []string{"the tap tapp1 is gone"},
+	}, nil
+}
+
+func (*sampleGuests) DomainXML(context.Context, string) (string, error) {
+	return "<domain/>", nil
+}
+
+func (g *sampleGuests) Console(_ context.Context, _ string, o ConsoleOptions) (io.ReadWriteCloser, error) {
+	g.forced = o.Force
+	near, far := net.Pipe()
+	go func() {
+		defer far.Close()
+		_, _ = io.WriteString(far, "login: ")
+		for lines := bufio.NewScanner(far); lines.Scan() && lines.Text() != "bye"; {
+			_, _ = io.WriteString(far, strings.ToUpper(lines.Text())+"\n")
+		}
+	}()
+	return near, nil
+}
+
+// sampleDrainer stands for a node whose control plane may be away.
+type sampleDrainer struct{ away error }
+
+func (d *sampleDrainer) Drain(context.Context) error   { return d.away }
+func (d *sampleDrainer) Undrain(context.Context) error { return d.away }
 
 type settings []config.Setting
 

@@ -84,8 +84,11 @@ func serveSample() {
 		panic(err)
 	}
 	board, _ := sampleBoard()
+	node := &sampleNode{sampleSource: sampleSource{unwell: len(os.Args) > 3}}
+	log := logrus.New()
 	s, err := status.NewServer(status.Options{
-		Path: os.Args[1], Source: sampleSource{unwell: len(os.Args) > 3}, Board: board, Images: sampleImages{}, Config: cfg, Log: logrus.NewEntry(logrus.New()),
+		Path: os.Args[1], Source: node, Board: board, Images: sampleImages{}, Config: cfg, Log: logrus.NewEntry(log),
+		Guests: sampleGuests{}, Drainer: node, Levels: newLevels(log, []string{"amqp", "images"}),
 		Reload: func() error {
 			_, _, err := config.Load(config.Options{Sources: []config.Source{{File: os.Args[2]}}})
 			return err

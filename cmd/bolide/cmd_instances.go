@@ -14,10 +14,11 @@ import (
 
 func (a *app) instancesCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "instances [UUID|NAME]",
-		Aliases: []string{"ps"},
-		Short:   "List the instances of the node, or show one",
-		Args:    cobra.MaximumNArgs(1),
+		Use:               "instances [UUID|NAME]",
+		Aliases:           []string{"ps"},
+		Short:             "List the instances of the node, or show one",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completeInstance,
 		RunE: action(func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				var d status.InstanceDetail
@@ -63,13 +64,21 @@ func statesOf(st style, i *status.Instance) string {
 
 func printInstance(w io.Writer, st style, d *status.InstanceDetail) {
 	fmt.Fprintf(w, "%s  %s\n", st.paint(bold, plain(d.UUID)), plain(d.Name))
-	fmt.Fprintf(w, "state    %s, power %s\n", statesOf(st, &d.Instance), plain(d.PowerState))
+	fmt.Fprintf(w, "in Nova  %s\n", statesOf(st, &d.Instance))
+	fmt.Fprintf(w, "libvirt  %s\n", domainState(d))
+	if d.Directory != nil {
+		fmt.Fprintf(w, "on disk  %s: %s\n", plain(d.Directory.Path), plain(strings.Join(d.Directory.Files, " ")))
+	}
 	fmt.Fprintf(w, "flavor   %d vCPUs, %d MiB memory, %d GiB disk\n", d.VCPUs, d.MemoryMB, d.DiskGB)
 	if d.ConsoleLog != "" {
 		fmt.Fprintf(w, "console  %s\n", plain(d.ConsoleLog))
 	}
+	problems := d.Problems
 	if d.Problem != "" {
-		fmt.Fprintf(w, "problem  %s\n", st.paint(yellow, plain(d.Problem)))
+		problems = append([]string{d.Problem}, problems...)
+	}
+	for _, p := range problems {
+		fmt.Fprintf(w, "problem  %s\n", st.paint(yellow, plain(p)))
 	}
 	var disks, ports [][]string
 	for _, k := range d.Disks {
@@ -96,6 +105,17 @@ func printInstance(w io.Writer, st style, d *status.InstanceDetail) {
 		}
 		printOperation(w, st, &o)
 	}
+}
+
+// domainState is what libvirt says of a guest now, or said last.
+func domainState(d *status.InstanceDetail) string {
+	switch {
+	case d.Domain == nil:
+		return "last heard of as " + plain(d.PowerState)
+	case d.Domain.Reason == "":
+		return plain(d.Domain.State)
+	}
+	return plain(d.Domain.State) + " (" + plain(d.Domain.Reason) + ")"
 }
 
 // bytesOf writes a size with a binary unit.

@@ -121,7 +121,7 @@ func (d *daemonCommand) run(ctx context.Context) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	log.WithFields(logrus.Fields{"version": thisBuild().Version, "release": cfg.Bolide.Release, "host": cfg.Default.Host}).Info("starting")
-	r := &running{daemonCommand: d, node: n, log: log, reopen: reopen}
+	r := &running{daemonCommand: d, node: n, log: log, reopen: reopen, levels: newLevels(logger, agent.LogRooms())}
 	if err := r.serve(ctx, signals); err != nil {
 		log.WithError(err).Error("ended")
 		return &exitError{code: exitFailed}
@@ -136,6 +136,7 @@ type running struct {
 	node   node
 	log    *logrus.Entry
 	reopen func() error
+	levels *levels
 
 	reloading sync.Mutex
 }
@@ -156,7 +157,7 @@ func (r *running) serve(ctx context.Context, signals <-chan os.Signal) error {
 		alive = p.Alive
 	}
 	wg.Go(func() { tell.watchdog(around, r.app.env, alive) })
-	err := r.node.Run(ctx, agent.Hooks{Ready: tell.ready, Stopping: tell.stopping, Reload: r.reload})
+	err := r.node.Run(ctx, agent.Hooks{Ready: tell.ready, Stopping: tell.stopping, Reload: r.reload, Levels: r.levels})
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil
 	}
@@ -200,7 +201,7 @@ func (r *running) reload() error {
 		r.log.WithError(err).Error("the configuration is wrong now; nothing was changed")
 		return fmt.Errorf("the configuration is wrong now and nothing was changed: %w", err)
 	}
-	r.log.Logger.SetLevel(levelOf(&cfg.Default.Logging))
+	r.levels.SetLevel("", levelOf(&cfg.Default.Logging))
 	r.node.Reload(cfg)
 	r.log.WithField("log_level", r.log.Logger.GetLevel().String()).Info("configuration read again: log level, limits and timeouts are as it says, the rest waits for a restart")
 	return nil

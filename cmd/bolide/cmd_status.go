@@ -52,6 +52,13 @@ func statusPage(st style, s *status.Snapshot) []byte {
 	}
 	fmt.Fprintf(&b, "%s  %s, %s  bolide %s for Nova %s, up %s\n\n", st.paint(bold, plain(s.Host)),
 		st.state(s.Health), serving, plain(s.Version), plain(s.Release), span(st.now.Sub(s.StartedAt)))
+	if s.Drain != nil {
+		fmt.Fprintf(&b, "%s %s, %s\n", st.paint(yellow, "drained"), st.ago(s.Drain.Since), left(len(s.Instances)))
+		if s.Drain.Problem != "" {
+			fmt.Fprintf(&b, "  %s\n", st.paint(yellow, plain(s.Drain.Problem)))
+		}
+		fmt.Fprintln(&b)
+	}
 	linkTable(&b, st, s.Links)
 	capacityTable(&b, st, &s.Capacity)
 	instanceSummary(&b, st, s.Instances)

@@ -98,7 +98,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.socket, "socket", "", "path of the daemon's socket (default: as nova.conf says, else /run/bolide/status.sock)")
 	root.AddCommand(
 		a.runCommand(), a.statusCommand(), a.topCommand(), a.operationsCommand(), a.instancesCommand(), a.imagesCommand(),
-		a.auditCommand(), a.configCommand(), a.reloadCommand(), a.logLevelCommand(), a.dumpCommand(), a.versionCommand(),
+		a.auditCommand(), a.domainXMLCommand(), a.consoleCommand(), a.drainCommand(), a.undrainCommand(),
+		a.configCommand(), a.reloadCommand(), a.logLevelCommand(), a.debugCommand(), a.versionCommand(), a.manCommand(),
 	)
 	return root
 }

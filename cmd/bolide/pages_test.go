@@ -50,13 +50,20 @@ func TestPages(t *testing.T) {
 	t.Run("nothing to show", func(t *testing.T) {
 		golden(t, "status-empty.txt", statusPage(st, &status.Snapshot{Host: "node-1", Health: status.Pass, StartedAt: now}))
 	})
+	t.Run("drained", func(t *testing.T) {
+		golden(t, "status-drained.txt", statusPage(st, &status.Snapshot{
+			Host: "node-1", Health: status.Pass, StartedAt: now, Instances: s.Instances[:1],
+			Drain: &status.Drain{Since: now.Add(-time.Minute), Problem: "tell the control plane: no conductor answers"},
+		}))
+	})
 	t.Run("instances", func(t *testing.T) {
 		var b bytes.Buffer
 		printInstances(&b, st, s.Instances)
 		golden(t, "instances.txt", b.Bytes())
 	})
 	t.Run("instance", func(t *testing.T) {
-		d := status.InstanceDetail{Instance: s.Instances[0]}
+		in, _ := sampleGuests{}.Inspect(t.Context(), "")
+		d := status.InstanceDetail{Instance: s.Instances[0], Inspection: in}
 		var b bytes.Buffer
 		printInstance(&b, st, &d)
 		golden(t, "instance.txt", b.Bytes())

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
 	"time"
 
 	"bolide/agent/status"
@@ -37,8 +42,6 @@ func (s sampleSource) Snapshot(context.Context) status.Snapshot {
 		Instances: []status.Instance{
 			{
 				UUID: instanceID, Name: "instance-00000001", VMState: "active", PowerState: "running", VCPUs: 2, MemoryMB: 2048, DiskGB: 20,
-				Disks:      []status.Disk{{Device: "vda", Format: "qcow2", Size: 20 << 30, Allocated: 300 << 20, Path: "/i/disk", Base: "/i/_base/5d"}},
-				Ports:      []status.Port{{ID: "9a8b", MAC: "fa:16:3e:00:00:01", Device: "tap9a8b", Bridge: "brq77", Addresses: []string{"10.0.0.4", "fd00::4"}}},
 				ConsoleLog: "/i/console.log",
 			},
 			{
@@ -48,6 +51,71 @@ func (s sampleSource) Snapshot(context.Context) status.Snapshot {
 			{UUID: "0c0ffee0-0000-4000-8000-000000000003", Name: "instance-00000003", VMState: "error", PowerState: "nostate", VCPUs: 1, MemoryMB: 1024, DiskGB: 1},
 		},
 	}
+}
+
+// sampleGuests are the guests of the sample node, all the same. What is typed on a
+// console comes back in capitals; "bye" ends it.
+type sampleGuests struct{}
+
+func (sampleGuests) Inspect(context.Context, string) (status.Inspection, error) {
+	return status.Inspection{
+		Domain:    &status.Domain{State: "running", Reason: "booted", Persistent: true},
+		Directory: &status.Directory{Path: "/i", Files: []string{"console.log", "disk"}},
+		Disks:     []status.Disk{{Device: "vda", Format: "qcow2", Size: 20 << 30, Allocated: 300 << 20, Path: "/i/disk", Base: "/i/_base/5d"}},
+		Ports:     []status.Port{{ID: "9a8b", MAC: "fa:16:3e:00:00:01", Device: "tap9a8b", Bridge: "brq77", Addresses: []string{"10.0.0.4", "fd00::4"}}},
+		Problems:  []string{"the device tap9a8b of a port is gone"},
+	}, nil
+}
+
+func (sampleGuests) DomainXML(context.Context, string) (string, error) {
+	return "<domain type='kvm'>\n</domain>\n", nil
+}
+
+func (sampleGuests) Console(context.Context, string, status.ConsoleOptions) (io.ReadWriteCloser, error) {
+	near, far := net.Pipe()
+	go func() {
+		defer far.Close()
+		_, _ = io.WriteString(far, "login: ")
+		for lines := bufio.NewScanner(far); lines.Scan() && lines.Text() != "bye"; {
+			_, _ = io.WriteString(far, strings.ToUpper(lines.Text())+"\n")
+		}
+	}()
+	return near, nil
+}
+
+// sampleNode adds to the sample whether it is drained, and that its guests go soon
+// after.
+type sampleNode struct {
+	sampleSource
+	mu      sync.Mutex
+	drained *status.Drain
+	looks   int // since it was drained
+}
+
+func (n *sampleNode) Snapshot(ctx context.Context) status.Snapshot {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := n.sampleSource.Snapshot(ctx)
+	s.Drain = n.drained
+	if n.drained != nil {
+		s.Instances = s.Instances[:max(0, len(s.Instances)-n.looks)]
+		n.looks++
+	}
+	return s
+}
+
+func (n *sampleNode) Drain(context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.drained, n.looks = &status.Drain{Since: now}, 0
+	return nil
+}
+
+func (n *sampleNode) Undrain(context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.drained = nil
+	return errors.New("tell the control plane: no conductor answers")
 }
 
 // advice is an error that knows what to do.

@@ -76,8 +76,6 @@ func TestTheControlPlaneIsToldOfADrain(t *testing.T) {
 	n.serving.Store(true)
 	service := n.profile.New("Service")
 	service.Set("id", 1)
-	service.Set("disabled", false)
-	service.Set("disabled_reason", nil)
 	n.conductor.answers["Service.get_by_host_and_binary"] = service
 	ctx := within(t, patience)
 	saves := func() int {
@@ -88,8 +86,10 @@ func TestTheControlPlaneIsToldOfADrain(t *testing.T) {
 	drained := func(yes bool, reason any) { // as the record says from now on
 		service.Set("disabled", yes)
 		service.Set("disabled_reason", reason)
+		service.ClearChanges()
 	}
 
+	drained(false, nil)
 	n.conductor.refuse = func(string) error { return errors.New("away") }
 	if err := n.Drain(ctx); err == nil || n.draining.state() == nil || n.draining.state().Problem == "" {
 		t.Errorf("with the control plane away: %v, %+v", err, n.draining.state())

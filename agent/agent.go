@@ -103,9 +103,9 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		cfg: cfg, log: log, profile: profile,
 		link:       link,
 		news:       news,
-		conductor:  nova.NewConductor(link, profile, cfg.Default.Host).With(rpc.AdminContext()),
-		peers:      nova.NewComputeClient(link),
-		hypervisor: hypervisor.New(hypervisorOptions(cfg, log.WithField("part", "libvirt"))),
+		conductor:  nova.NewConductor(meteredCaller{link, metrics}, profile, cfg.Default.Host).With(rpc.AdminContext()),
+		peers:      nova.NewComputeClient(meteredCaller{link, metrics}),
+		hypervisor: hypervisor.New(hypervisorOptions(cfg, metrics, log.WithField("part", "libvirt"))),
 		net:        netplug.New(plugOptions(cfg, log.WithField("part", "net"))),
 		cloud:      services,
 		metrics:    metrics,
@@ -139,7 +139,8 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 	tracker := resourceOptions(cfg)
 	tracker.Placement, tracker.Probe = services.Placement(), probe{a}
 	a.resources = resources.New(tracker, log.WithField("part", "resources"))
-	metrics.QueueDepth(a.queues.depth)
+	metrics.Queues(a.queues)
+	metrics.ImageCacheSize(a.images.Bytes)
 	if a.draining, err = openDraining(cfg.Default.StatePath); err != nil {
 		return nil, err
 	}

@@ -13,14 +13,15 @@ import (
 
 	"bolide/agent/config"
 	"bolide/agent/resources"
+	"bolide/agent/status"
 	"bolide/hypervisor"
 	"bolide/imagecache/disk"
 )
 
-func hypervisorOptions(c *config.Config, log *logrus.Entry) hypervisor.Options {
+func hypervisorOptions(c *config.Config, m *status.Metrics, log *logrus.Entry) hypervisor.Options {
 	return hypervisor.Options{
 		URI: c.Libvirt.ConnectionURI, VirtType: c.Libvirt.VirtType,
-		MachineTypes: machineTypes(c.Libvirt.HWMachineType), Log: log,
+		MachineTypes: machineTypes(c.Libvirt.HWMachineType), Called: m.Libvirt, Log: log,
 	}
 }
 

@@ -16,6 +16,7 @@ type job struct {
 	interruptible bool // a delete may cancel it at any point; its undo copes
 	run           func(ctx context.Context)
 	done          chan struct{}
+	queued        time.Time
 	started       time.Time
 	cancel        context.CancelCauseFunc
 }
@@ -39,7 +40,7 @@ func newQueues(life context.Context) *queues {
 // add puts a job at the end of the instance's queue and returns at once. The returned channel is closed when the
 // job has run. A job always runs, with a cancelled context if need be, so that who waits for it gets an answer.
 func (q *queues) add(instance string, j *job) (<-chan struct{}, error) {
-	j.done = make(chan struct{})
+	j.done, j.queued = make(chan struct{}), time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.stopped {
@@ -130,6 +131,21 @@ func (q *queues) depth() int {
 		n += len(line)
 	}
 	return n
+}
+
+// Depth implements [status.Queues].
+func (q *queues) Depth() int { return q.depth() }
+
+// OldestWaiting implements [status.Queues].
+func (q *queues) OldestWaiting() (since time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, line := range q.byID {
+		if len(line) > 1 && (since.IsZero() || line[1].queued.Before(since)) {
+			since = line[1].queued
+		}
+	}
+	return since
 }
 
 // stop refuses further jobs and waits until those accepted have run or ctx ends, whichever is first.

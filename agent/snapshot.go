@@ -21,7 +21,7 @@ func (a *Agent) serveStatus(ctx context.Context) error {
 	server, err := status.NewServer(status.Options{
 		Path: a.cfg.Bolide.Socket, Group: a.cfg.Bolide.SocketGroup,
 		Source: a, Board: a.board, Images: a, Guests: a, Drainer: a, Reload: a.hooks.Reload, Audit: a.Audit, Levels: a.hooks.Levels, Config: a.cfg,
-		Metrics: a.metrics.Registry, Log: a.log.WithField("part", "status"),
+		Metrics: a.metrics.Registry, MetricsAddress: a.cfg.Bolide.MetricsAddress, Log: a.log.WithField("part", "status"),
 	})
 	if err != nil {
 		return err

@@ -106,9 +106,9 @@ func ask[T any](ctx context.Context, h *Host, c call, f func(*libvirt.Connect) (
 	if isLost(err) {
 		value, err = askOnce(ctx, h, c, f)
 	}
-	if err != nil {
+	if err := h.outcome(c, err, started); err != nil {
 		var zero T
-		return zero, newError(c, err, time.Since(started))
+		return zero, err
 	}
 	return value, nil
 }
@@ -174,10 +174,18 @@ func actHost[T any](ctx context.Context, h *Host, c call, f func(context.Context
 			return f(ctx, conn)
 		}, nil)
 	}()
-	if err != nil {
-		return zero, newError(c, err, time.Since(started))
+	if err := h.outcome(c, err, started); err != nil {
+		return zero, err
 	}
 	return value, nil
+}
+
+// outcome makes an Error of what a call came to, and lets Called hear of it.
+func (h *Host) outcome(c call, err error, started time.Time) error {
+	took := time.Since(started)
+	err = newError(c, err, took)
+	h.opts.Called(c.op, took, err)
+	return err
 }
 
 // do is act for what has no result.

@@ -53,12 +53,12 @@ func (h *Host) OpenConsole(ctx context.Context, uuid string, o ConsoleOptions) (
 		err = h.hung.admit(ctx, uuid)
 	}
 	if err != nil {
-		return nil, newError(c, err, time.Since(started))
+		return nil, h.outcome(c, err, started)
 	}
 	console, err := bounded(ctx, h, c,
 		func() (*Console, error) { return h.openConsole(ctx, uuid, flags) },
 		func(late *Console) { _ = late.Close() })
-	return console, newError(c, err, time.Since(started))
+	return console, h.outcome(c, err, started)
 }
 
 func (h *Host) openConsole(ctx context.Context, uuid string, flags libvirt.DomainConsoleFlags) (*Console, error) {

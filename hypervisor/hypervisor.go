@@ -57,6 +57,10 @@ type Options struct {
 	UsersFile    string   // who is logged in, for Uptime; default /run/utmp
 	FirmwareDirs []string // of QEMU firmware descriptors; default /usr/share/qemu/firmware, /etc/qemu/firmware
 
+	// Called hears of every call, what was tried and how it ended; it must not
+	// block. Optional.
+	Called func(op string, took time.Duration, err error)
+
 	Log *logrus.Entry // required
 }
 
@@ -71,6 +75,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.KVMDevice, "/dev/kvm")
 	setDefault(&o.ProcDir, "/proc")
 	setDefault(&o.UsersFile, "/run/utmp")
+	if o.Called == nil {
+		o.Called = func(string, time.Duration, error) {}
+	}
 	if o.FirmwareDirs == nil {
 		o.FirmwareDirs = []string{"/usr/share/qemu/firmware", "/etc/qemu/firmware"}
 	}

@@ -123,6 +123,9 @@ type Bolide struct {
 	Socket string `ini:"socket" default:"/run/bolide/status.sock"`
 	// SocketGroup may look, besides root; "" = only root. Default bolide.
 	SocketGroup string `ini:"socket_group" default:"bolide"`
+	// MetricsAddress is HOST:PORT where metrics are served over TCP; "" = on the
+	// socket only. Default: unset.
+	MetricsAddress string `ini:"metrics_address"`
 	// OVSDBCAFile holds the authorities of Open vSwitch's database, for an
 	// [os_vif_ovs] ovsdb_connection with ssl. Default: unset, those of the host.
 	OVSDBCAFile string `ini:"ovsdb_ca_file"`

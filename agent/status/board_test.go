@@ -187,12 +187,14 @@ func TestNodeMetrics(t *testing.T) {
 	m.RPC(RPCIn, "reboot_instance", time.Second, nil)
 	m.RPC(RPCOut, "object_action", time.Second, errors.New("x"))
 	m.ImageCache(CacheHit)
-	m.QueueDepth(func() int { return 3 })
+	m.Queues(someQueues{})
+	m.ImageCacheSize(func() (int64, error) { return 4096, nil })
+	m.Libvirt("start", 20*time.Millisecond, nil)
 	want := `
 # HELP bolide_image_cache_requests_total Images asked of the cache.
 # TYPE bolide_image_cache_requests_total counter
 bolide_image_cache_requests_total{result="hit"} 1
-# HELP bolide_operations_queued Operations that wait for their turn.
+# HELP bolide_operations_queued Operations that run or wait for their instance.
 # TYPE bolide_operations_queued gauge
 bolide_operations_queued 3
 `

@@ -76,8 +76,12 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/v1/debug/goroutines", serve: s.getGoroutines},
 		{method: "GET", path: "/v1/debug/profile/{kind}", acts: true, serve: s.getProfile},
 		{method: "GET", path: "/v1/openapi.yaml", serve: s.getOpenAPI},
-		{method: "GET", path: "/metrics", serve: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{Timeout: s.opts.RequestTimeout}).ServeHTTP},
+		{method: "GET", path: "/metrics", serve: s.metricsHandler().ServeHTTP},
 	}
+}
+
+func (s *Server) metricsHandler() http.Handler {
+	return promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{Timeout: s.opts.RequestTimeout, MaxRequestsInFlight: 4})
 }
 
 func (s *Server) handler() http.Handler {

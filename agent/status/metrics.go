@@ -1,6 +1,7 @@
 package status
 
 import (
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,6 +68,7 @@ type Metrics struct {
 	Registry *prometheus.Registry
 	rpc      *prometheus.HistogramVec
 	cache    *prometheus.CounterVec
+	libvirt  *prometheus.HistogramVec
 }
 
 // NewMetrics makes a registry with the metrics of the process and the node.
@@ -79,8 +81,11 @@ func NewMetrics() *Metrics {
 		cache: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bolide_image_cache_requests_total", Help: "Images asked of the cache.",
 		}, []string{"result"}),
+		libvirt: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "bolide_libvirt_call_duration_seconds", Help: "Time that libvirt took to answer.", Buckets: seconds,
+		}, []string{"call", "result"}),
 	}
-	m.Registry.MustRegister(m.rpc, m.cache, collectors.NewGoCollector(),
+	m.Registry.MustRegister(m.rpc, m.cache, m.libvirt, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -107,12 +112,47 @@ const (
 // ImageCache counts an image that was asked of the cache.
 func (m *Metrics) ImageCache(result string) { m.cache.WithLabelValues(result).Inc() }
 
-// QueueDepth makes a metric of how many operations wait for their turn; depth
-// is called whenever metrics are read.
-func (m *Metrics) QueueDepth(depth func() int) {
+// Libvirt counts a call of libvirt. Calls are few: what can be tried.
+func (m *Metrics) Libvirt(call string, took time.Duration, err error) {
+	m.libvirt.WithLabelValues(call, resultOf(err)).Observe(took.Seconds())
+}
+
+// Queues are the operations that were accepted. Safe for concurrent use.
+type Queues interface {
+	Depth() int               // how many run, or wait for their instance
+	OldestWaiting() time.Time // since when the one waits that waits longest; zero: none does
+}
+
+// Queues makes metrics of the queues, which are asked whenever metrics are read.
+func (m *Metrics) Queues(q Queues) {
+	m.Registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "bolide_operations_queued", Help: "Operations that run or wait for their instance.",
+		}, func() float64 { return float64(q.Depth()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "bolide_operations_oldest_waiting_seconds", Help: "How long the operation has waited that waits longest for its instance.",
+		}, func() float64 { return secondsSince(q.OldestWaiting()) }))
+}
+
+func secondsSince(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return time.Since(t).Seconds()
+}
+
+// ImageCacheSize makes a metric of what the image cache takes of the disk; size is
+// called whenever metrics are read.
+func (m *Metrics) ImageCacheSize(size func() (int64, error)) {
 	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "bolide_operations_queued", Help: "Operations that wait for their turn.",
-	}, func() float64 { return float64(depth()) }))
+		Name: "bolide_image_cache_bytes", Help: "What cached images take of the disk; NaN when it cannot be read.",
+	}, func() float64 {
+		n, err := size()
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(n)
+	}))
 }
 
 func resultOf(err error) string {

@@ -33,6 +33,9 @@ type Options struct {
 	// Metrics is where /metrics reads from, and where the server adds what it
 	// makes of the Source; nil = a registry of the server's own.
 	Metrics *prometheus.Registry
+	// MetricsAddress is where /metrics alone is served over TCP; "" = nowhere. That
+	// it cannot be is logged, and no reason to end.
+	MetricsAddress string
 	// Reload reads the configuration again, for POST /v1/reload; nil = not.
 	Reload func() error
 	// Images is what /v1/images shows and steers; nil = not.
@@ -76,7 +79,7 @@ func NewServer(o Options) (*Server, error) {
 	if s.metrics == nil {
 		s.metrics = prometheus.NewRegistry()
 	}
-	if err := s.metrics.Register(&sourceCollector{o.Source, o.RequestTimeout}); err != nil {
+	if err := s.metrics.Register(&sourceCollector{o.Source, o.Board, o.RequestTimeout}); err != nil {
 		return nil, fmt.Errorf("status socket: metrics: %w", err)
 	}
 	var err error
@@ -95,6 +98,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	logs := s.opts.Log.WriterLevel(logrus.DebugLevel)
 	defer logs.Close()
+	errorLog := stdlog.New(logs, "", 0)
 	srv := &http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: s.opts.RequestTimeout,
@@ -102,13 +106,20 @@ func (s *Server) Run(ctx context.Context) error {
 		WriteTimeout:      2 * s.opts.RequestTimeout,
 		IdleTimeout:       6 * s.opts.RequestTimeout,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          stdlog.New(logs, "", 0),
+		ErrorLog:          errorLog,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, peerKey{}, c.(*conn).peer)
 		},
 	}
 	var wg sync.WaitGroup
+	if s.opts.MetricsAddress != "" {
+		wg.Go(func() {
+			if err := s.serveMetrics(ctx, errorLog); err != nil {
+				s.opts.Log.WithError(err).Error("metrics are on the status socket only")
+			}
+		})
+	}
 	wg.Go(func() {
 		<-ctx.Done()
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.StopTimeout)

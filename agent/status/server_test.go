@@ -39,7 +39,7 @@ func TestHealth(t *testing.T) {
 
 func TestSourceMetrics(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
-	if err := r.Register(&sourceCollector{sample{}, time.Second}); err != nil {
+	if err := r.Register(&sourceCollector{sample{}, NewBoard(BoardOptions{}), time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	want := `

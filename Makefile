@@ -9,11 +9,16 @@ CLOUD := build/cloud
 NODE ?= bolide
 OPS ?=
 
+NFPM_MODULE := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
+NFPM := build/tools/nfpm-$(lastword $(subst @, ,$(NFPM_MODULE)))
+
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.version=$(VERSION)
+# Packages' versions are numbers: the tag's, or none and the commit's date.
+PACKAGE_VERSION ?= $(shell git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null | sed 's/^v//' | grep . || git log -1 --format=0~%cd.%h --date=format:%Y%m%d%H%M)
 
 .DEFAULT_GOAL := help
-.PHONY: help build check lint race test test-openstack compare test-faults demo demo-openstack shell down bench fuzz deps clean FORCE
+.PHONY: help build check lint race test test-openstack package test-package compare test-faults demo demo-openstack shell down bench fuzz deps clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +69,20 @@ fuzz: | deps-build ## run every fuzz target for a while (FUZZTIME=20s each)
 			echo "$$dir $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
 		done; \
 	done
+
+# -- packages ------------------------------------------------------------------
+
+package: build/bolide $(NFPM) ## make a .deb and a .rpm in build/package
+	NFPM=$(abspath $(NFPM)) PACKAGE_VERSION='$(PACKAGE_VERSION)' packaging/build
+
+test-package: $(NFPM) | deps-package deps-build ## install, upgrade and purge the packages in a clean Debian root
+	rm -rf build/package-test && mkdir -p build/package-test
+	$(MAKE) package PACKAGE_VERSION=0~1 VERSION=0~1 && mv build/package/*.deb build/package-test/old.deb
+	$(MAKE) package && packaging/test build/package-test/old.deb build/package/*.deb build/package/*.rpm
+
+$(NFPM):
+	GOBIN=$(abspath build/tools) $(GO) install $(NFPM_MODULE)
+	mv build/tools/nfpm $@
 
 # -- trying it out -------------------------------------------------------------
 

@@ -21,7 +21,7 @@ type recorder struct {
 	mu       sync.Mutex
 	lines    []string
 	instance *nova.Object   // what Instance.get_by_uuid answers; saves change it
-	answers  map[string]any // of class methods, "InstanceList.get_by_filters"; none: an empty list or null
+	answers  map[string]any // of methods, "InstanceList.get_by_filters"; none: an empty list or null
 	filters  map[string]any // the last argument of each class method that had one
 	fields   []string       // of saves that are written down
 	asked    []asked        // of other services
@@ -111,7 +111,7 @@ func (r *recorder) act(o *nova.Object, method string, kwargs map[string]any) (js
 		r.instance.Obj("info_cache").ClearChanges()
 		r.instance.ClearChanges()
 	}
-	return json.RawMessage(`[{"obj_what_changed": []}, null]`), nil
+	return json.Marshal([]any{map[string]any{"obj_what_changed": []any{}}, r.answers[o.Name()+"."+method]})
 }
 
 // describeAction is the line for a method of an object; of a save it has those of the fields that are written.

@@ -33,6 +33,7 @@ type usable struct {
 	Shared   []int // by guests that share them
 	Pinnable []int // by guests that want them alone
 	Reserved reservedPages
+	Networks networkNodes
 }
 
 func (u usable) has(cpu int) bool {
@@ -64,7 +65,7 @@ func numaCell(p nova.Profile, c hypervisor.Cell, free usable) *nova.Object {
 	fields := map[string]any{
 		"id": c.ID, "cpuset": shared, "pcpuset": pinnable, "memory": c.MemoryKiB >> 10, "socket": nil,
 		"cpu_usage": 0, "memory_usage": 0, "pinned_cpus": []int{}, "siblings": siblings, "mempages": pages,
-		"network_metadata": part(p, "NetworkMetadata", map[string]any{"physnets": []string{}, "tunneled": false}),
+		"network_metadata": part(p, "NetworkMetadata", map[string]any{"physnets": append([]string{}, free.Networks[c.ID].Physnets...), "tunneled": free.Networks[c.ID].Tunneled}),
 	}
 	if len(sockets) == 1 && len(c.CPUs) > 0 {
 		fields["socket"] = c.CPUs[0].Socket

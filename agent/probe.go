@@ -67,7 +67,13 @@ func (p probe) Figures(ctx context.Context) (resources.Figures, error) {
 	if err != nil {
 		return resources.Figures{}, err
 	}
-	topology, err := numaTopology(p.profile, facts, usable{Shared: sets.shared, Pinnable: sets.pinnable(p.cfg), Reserved: pages})
+	networks, err := readNetworkNodes(p.cfg, facts.Cells)
+	if err != nil {
+		return resources.Figures{}, err
+	}
+	topology, err := numaTopology(p.profile, facts, usable{
+		Shared: sets.shared, Pinnable: sets.pinnable(p.cfg), Reserved: pages, Networks: networks,
+	})
 	if err != nil {
 		return resources.Figures{}, err
 	}

@@ -30,6 +30,7 @@ type Config struct {
 	KeyManager    KeyManager    `section:"key_manager"`
 	Libvirt       Libvirt       `section:"libvirt"`
 	Neutron       Neutron       `section:"neutron" defaults:"service_type=network"`
+	NeutronTunnel NeutronTunnel `section:"neutron_tunnel"`
 	Notifications Notifications `section:"notifications"`
 	Notifier      Notifier      `section:"oslo_messaging_notifications"`
 	OVS           OVS           `section:"os_vif_ovs"`

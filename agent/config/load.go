@@ -79,9 +79,20 @@ func build(o Options, files []*file) (*Config, []Warning, error) {
 		c.settings = append(c.settings, newSetting(opt, f))
 		warnings = append(warnings, optionWarnings(opt, f)...)
 	}
+	c.Neutron.PhysnetNodes = r.physnetNodes(c.Neutron.Physnets)
 	warnings = append(warnings, known.warnings(files, opts)...)
 	errs = append(errs, c.check(failed)...)
 	return c, warnings, errors.Join(errs...)
+}
+
+// physnetNodes reads the sections that the names of physical networks make.
+func (r *resolver) physnetNodes(names []string) map[string][]string {
+	nodes := map[string][]string{}
+	for _, name := range names {
+		f := r.find(&option{ref: ref{"neutron_physnet_" + name, "numa_nodes"}, hasDef: true})
+		nodes[name] = parseList(f.texts[len(f.texts)-1])
+	}
+	return nodes
 }
 
 // release reads [bolide] release, which defaults depend on. A wrong value is

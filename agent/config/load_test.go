@@ -397,3 +397,21 @@ func TestSocket(t *testing.T) {
 		}
 	}
 }
+
+func TestNodesOfPhysicalNetworks(t *testing.T) {
+	c := mustLoad(t, `
+[neutron]
+physnets = outside, inside
+[neutron_physnet_outside]
+numa_nodes = 0,1
+[neutron_tunnel]
+numa_nodes = 1
+`)
+	want := map[string][]string{"outside": {"0", "1"}, "inside": nil}
+	if diff := cmp.Diff(want, c.Neutron.PhysnetNodes); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"1"}, c.NeutronTunnel.NUMANodes); diff != "" {
+		t.Error(diff)
+	}
+}

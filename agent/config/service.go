@@ -63,7 +63,15 @@ type Neutron struct {
 	// HTTPRetries repeats a failed request. Default 3.
 	HTTPRetries int `ini:"http_retries" default:"3" min:"0"`
 	// Physnets have NUMA affinity, each with a section of its own. Default: none.
-	Physnets []string `ini:"physnets" unused:"NUMA affinity of networks"`
+	Physnets []string `ini:"physnets"`
+	// PhysnetNodes is numa_nodes of [neutron_physnet_NAME], by the network's name.
+	PhysnetNodes map[string][]string
+}
+
+// NeutronTunnel is [neutron_tunnel].
+type NeutronTunnel struct {
+	// NUMANodes are near the cards that tunnels leave by. Default: none.
+	NUMANodes []string `ini:"numa_nodes"`
 }
 
 // Cinder is [cinder].

@@ -134,7 +134,7 @@ func (t *task) requestFollows(ctx context.Context) bool {
 	case <-time.After(time.Until(t.openedAt.Add(requestGrace))):
 	case <-ctx.Done():
 	}
-	return t.queues.waiting(t.inst.UUID()) > 0
+	return t.queues.requested(t.inst.UUID())
 }
 
 // persist repeats work while what it needs is away, until ctx ends.

@@ -95,7 +95,7 @@ func (t *task) queueDeparture(d *departure, work func(context.Context) error) er
 	if !t.departures.add(uuid, d) {
 		return fmt.Errorf("instance %s is being migrated already", uuid)
 	}
-	_, err := t.queues.add(uuid, &job{name: "live_migration", interruptible: true, run: func(ctx context.Context) {
+	_, err := t.queues.add(uuid, &job{name: "live_migration", interruptible: true, requested: true, run: func(ctx context.Context) {
 		defer t.departures.drop(uuid)
 		defer d.end(nil)
 		d.began = time.Now()

@@ -53,6 +53,7 @@ func (a *Agent) handler(op operation) rpc.Handler {
 		done, err := a.queues.add(t.inst.UUID(), &job{
 			name:          op.method,
 			interruptible: op.interruptible,
+			requested:     true,
 			run:           func(ctx context.Context) { result, failure = t.perform(ctx) },
 		})
 		if err != nil || !r.IsCall {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,6 +15,7 @@ var errStopping = errors.New("the agent is stopping")
 type job struct {
 	name          string
 	interruptible bool // a delete may cancel it at any point; its undo copes
+	requested     bool // a request, rather than something that the node does by itself
 	run           func(ctx context.Context)
 	done          chan struct{}
 	queued        time.Time
@@ -115,11 +117,12 @@ func (q *queues) all() map[string]bool {
 	return all
 }
 
-// waiting returns how many jobs stand in line behind the one that has the instance now.
-func (q *queues) waiting(instance string) int {
+// requested reports whether a request stands in line behind the job that has the instance now.
+func (q *queues) requested(instance string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return max(0, len(q.byID[instance])-1)
+	line := q.byID[instance]
+	return len(line) > 1 && slices.ContainsFunc(line[1:], func(j *job) bool { return j.requested })
 }
 
 // depth returns how many jobs run or wait.

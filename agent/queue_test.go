@@ -135,3 +135,29 @@ func TestQueueStopWaitsAndRefuses(t *testing.T) {
 		t.Errorf("depth = %d", n)
 	}
 }
+
+func TestQueueTellsRequestsFromItsOwnWork(t *testing.T) {
+	q := newQueues(context.Background())
+	running, end := make(chan struct{}), make(chan struct{})
+	add := func(j *job) <-chan struct{} {
+		t.Helper()
+		done, err := q.add("a", j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done
+	}
+	add(&job{requested: true, run: func(context.Context) { close(running); <-end }})
+	waitFor(t, running, "the first job")
+	nothing := func(context.Context) {}
+	add(&job{run: nothing})
+	if q.requested("a") {
+		t.Error("the running job, or the node's own work behind it, is taken for a request that waits")
+	}
+	last := add(&job{requested: true, run: nothing})
+	if !q.requested("a") || q.requested("b") {
+		t.Error("a request that waits is not seen, or one is seen that is not there")
+	}
+	close(end)
+	waitFor(t, last, "the last job")
+}

@@ -21,6 +21,10 @@ const (
 	Compute   = "http://127.0.0.1:8774/v2.1"
 	Network   = "http://127.0.0.1:9696/v2.0"
 	Placement = "http://127.0.0.1:8778"
+
+	// Keeping is Compute, but for what deleting a guest means: the guest is kept
+	// for a while, and its user may have it back.
+	Keeping = "http://127.0.0.1:8784/v2.1"
 )
 
 // The administrator, and the one region.
@@ -32,15 +36,16 @@ const (
 	Region   = "RegionOne"
 )
 
-// Zed's newest microversions.
+// Zed's newest versions.
 const (
-	microversion          = "2.93"
-	placementMicroversion = "1.39"
+	computeVersion   = "2.93"
+	placementVersion = "1.39"
 )
 
 // Client makes calls. It is safe for concurrent use.
 type Client struct {
 	provider *gophercloud.ProviderClient
+	compute  string // microversion of the compute API
 }
 
 // Connect logs in.
@@ -57,7 +62,13 @@ func Connect(ctx context.Context) (*Client, error) {
 		return nil, fmt.Errorf("log in at %s: %w", Identity, err)
 	}
 	p.HTTPClient = http.Client{Timeout: 2 * time.Minute}
-	return &Client{provider: p}, nil
+	return &Client{provider: p, compute: computeVersion}, nil
+}
+
+// At returns a client that asks for another microversion of the compute API, for
+// what newer ones have no longer.
+func (c *Client) At(microversion string) *Client {
+	return &Client{provider: c.provider, compute: microversion}
 }
 
 // Get reads the resource at url into out.
@@ -100,8 +111,7 @@ func (c *Client) call(ctx context.Context, method, url string, body, out any) er
 		JSONResponse: out,
 		OkCodes:      []int{200, 201, 202, 203, 204},
 		MoreHeaders: map[string]string{
-			"X-OpenStack-Nova-API-Version": microversion,
-			"OpenStack-API-Version":        "compute " + microversion + ", placement " + placementMicroversion,
+			"OpenStack-API-Version": fmt.Sprintf("compute %s, placement %s", c.compute, placementVersion),
 		},
 	}
 	if out == nil {

@@ -64,6 +64,8 @@ type Server struct {
 	Flavor     struct{ RAM, VCPUs, Disk int }
 	Image      struct{ ID string }
 	Addresses  map[string][]struct{ Addr string }
+	Metadata   map[string]string
+	Tags       []string
 	Fault      struct{ Message string }
 }
 
@@ -137,6 +139,10 @@ func (v Server) Reached(want State) (bool, error) {
 // Options change the request for a guest; the keys are those of Nova's API.
 type Options map[string]any
 
+// Hints is the key of what the scheduler is told, which in Nova's API stands beside
+// the other options.
+const Hints = "os:scheduler_hints"
+
 // UserData is text in the form in which Nova's API takes it.
 func UserData(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 
@@ -149,8 +155,13 @@ func (s *Servers) Request(ctx context.Context, name string, o Options) (string, 
 	for k, v := range o {
 		body[k] = v
 	}
+	request := map[string]any{"server": body}
+	if hints, ok := body[Hints]; ok {
+		delete(body, Hints)
+		request[Hints] = hints
+	}
 	var out struct{ Server struct{ ID string } }
-	err := s.Post(ctx, Compute+"/servers", map[string]any{"server": body}, &out)
+	err := s.Post(ctx, Compute+"/servers", request, &out)
 	return out.Server.ID, err
 }
 

@@ -19,11 +19,12 @@ func Until(ctx context.Context, limit time.Duration, check func(context.Context)
 	var missing error
 	for {
 		done, err := check(ctx)
-		if done {
+		cut := err != nil && ctx.Err() != nil && missing != nil // the deadline ended the question
+		if done && !cut {
 			return err
 		}
-		if ctx.Err() == nil || missing == nil {
-			missing = err // rather than that the deadline cut the question short
+		if !cut {
+			missing = err
 		}
 		select {
 		case <-ctx.Done():

@@ -49,3 +49,19 @@ func TestUntilEndsWithItsContext(t *testing.T) {
 		t.Errorf("error %v, want %v", err, missing)
 	}
 }
+
+func TestUntilSaysWhatWasMissingWhenAQuestionIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		missing, asked := errors.New("still missing"), 0
+		err := Until(t.Context(), time.Minute, func(ctx context.Context) (bool, error) {
+			if asked++; asked == 1 {
+				return false, missing
+			}
+			<-ctx.Done()
+			return true, ctx.Err()
+		})
+		if !errors.Is(err, missing) {
+			t.Errorf("error %v, want %v", err, missing)
+		}
+	})
+}

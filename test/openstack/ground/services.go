@@ -82,6 +82,13 @@ var (
 		argv:  command("nova-api", novaConf),
 		ready: serves("http://127.0.0.1:8774/"),
 	}
+	// Nova's API decides by its configuration whether deleted guests are kept: this
+	// one keeps them.
+	novaKeepingAPI = service{
+		name:  "nova-api-keeping",
+		argv:  command("nova-api", novaConf, conf("/etc/nova/nova-keeping.conf")),
+		ready: serves("http://127.0.0.1:8784/"),
+	}
 	novaConductor = service{name: "nova-conductor", argv: command("nova-conductor", novaConf)}
 	novaScheduler = service{name: "nova-scheduler", argv: command("nova-scheduler", novaConf)}
 	novaVNC       = service{

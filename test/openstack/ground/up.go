@@ -60,7 +60,7 @@ func Up(ctx context.Context, o Options) (*Cloud, error) {
 		{"placement schema", []string{"database"}, manage("placement-manage", "--config-file", "/etc/placement/placement.conf", "db", "sync")},
 		{"placement", []string{"placement schema"}, start(placement)},
 		{"nova", []string{"nova cell 0 schema", "broker", "catalogue"}, func(ctx context.Context) error {
-			for _, s := range []service{novaConductor, novaScheduler, novaVNC, novaAPI} {
+			for _, s := range []service{novaConductor, novaScheduler, novaVNC, novaKeepingAPI, novaAPI} {
 				if err := c.processes.start(ctx, s); err != nil {
 					return err
 				}

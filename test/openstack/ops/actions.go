@@ -89,3 +89,25 @@ func (s *Session) actionsRecorded(ctx context.Context) error {
 	}
 	return fmt.Errorf("no success of %s in %+v", built, a.Events)
 }
+
+// everyActionEnded: all that was done to the small guest before is to be read in
+// Nova's API, and every part of it has succeeded.
+func (s *Session) everyActionEnded(ctx context.Context) error {
+	return s.onSpare(ctx, func(id string) error {
+		list, err := s.actions(ctx, id)
+		if err != nil {
+			return err
+		}
+		for _, a := range list {
+			if a, err = s.action(ctx, id, a.Request); err != nil {
+				return err
+			}
+			for _, e := range a.Events {
+				if e.Result != "Success" {
+					return fmt.Errorf("%s of %s ended with %q", e.Event, a.Action, e.Result)
+				}
+			}
+		}
+		return nil
+	})
+}

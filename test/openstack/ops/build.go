@@ -14,6 +14,13 @@ import (
 // An address of the test network, on a guest's console.
 const address = `10\.77\.0\.\d+`
 
+// greeting is user data, and greetingSum the MD5 sum by which the guest tells of
+// them.
+const (
+	greeting    = "#!/bin/sh\necho hi\n"
+	greetingSum = "46bbbe8aa98cc0714426e948474eaaf4"
+)
+
 func (s *Session) build(ctx context.Context) error {
 	id, err := s.guest(ctx)
 	if err != nil {
@@ -50,8 +57,7 @@ func (s *Session) guestReadsConfigDrive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The sum is that of the user data in guest.
-	return s.Sees(ctx, id, `guest: config-drive uuid=`+id, `guest: user-data 46bbbe8aa98cc0714426e948474eaaf4`)
+	return s.Sees(ctx, id, `guest: config-drive uuid=`+id, `guest: user-data `+greetingSum)
 }
 
 func (s *Session) buildTwoNICs(ctx context.Context) error {

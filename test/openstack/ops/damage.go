@@ -17,7 +17,7 @@ import (
 // stopDeaf: a guest that does not hear the power button is given as long as its
 // image says, and then switched off.
 func (s *Session) stopDeaf(ctx context.Context) error {
-	return s.withSmall(ctx, "deaf", nil, func(id string) error {
+	return s.onSpare(ctx, func(id string) error {
 		start := time.Now()
 		if err := s.changeOf(ctx, id, turn{"os-stop", nil, stopped}); err != nil {
 			return err
@@ -31,7 +31,7 @@ func (s *Session) stopDeaf(ctx context.Context) error {
 
 // rebootFromEveryState: a hard reboot brings a guest back from wherever it is.
 func (s *Session) rebootFromEveryState(ctx context.Context) error {
-	return s.withSmall(ctx, "reboot", nil, func(id string) error {
+	return s.onSpare(ctx, func(id string) error {
 		reboot := turn{"reboot", hard, api.Active()}
 		err := s.changeOf(ctx, id,
 			turn{"pause", nil, paused}, reboot,
@@ -52,7 +52,7 @@ func (s *Session) rebootFromEveryState(ctx context.Context) error {
 
 // rebootUndefined: a hard reboot makes a domain anew that somebody removed.
 func (s *Session) rebootUndefined(ctx context.Context) error {
-	return s.withSmall(ctx, "undefined", nil, func(id string) error {
+	return s.onSpare(ctx, func(id string) error {
 		for _, verb := range []string{"destroy", "undefine"} {
 			if _, err := virsh(ctx, verb, id); err != nil {
 				return err
@@ -157,7 +157,7 @@ func (s *Session) crashDump(ctx context.Context) error {
 
 // rescueStopped: a guest that is off can be rescued, and runs afterwards.
 func (s *Session) rescueStopped(ctx context.Context) error {
-	return s.withSmall(ctx, "rescue", nil, func(id string) error {
+	return s.onSpare(ctx, func(id string) error {
 		return s.changeOf(ctx, id,
 			turn{"os-stop", nil, stopped},
 			turn{"rescue", map[string]any{}, rescued},

@@ -24,6 +24,9 @@ func refused(err error) bool {
 	return gophercloud.ResponseCodeIs(err, http.StatusConflict) || gophercloud.ResponseCodeIs(err, http.StatusNotImplemented)
 }
 
+// badRequest says whether Nova's API found fault with a request itself.
+func badRequest(err error) bool { return gophercloud.ResponseCodeIs(err, http.StatusBadRequest) }
+
 func (s *Session) consoleLogTail(ctx context.Context) error {
 	id, err := s.guest(ctx)
 	if err != nil {
@@ -160,6 +163,78 @@ func (s *Session) diagnostics(ctx context.Context) error {
 		return fmt.Errorf("diagnostics: %+v", d)
 	}
 	return nil
+}
+
+// hostUptime: Nova asks the node itself, with older versions of its API in a call
+// of their own.
+func (s *Session) hostUptime(ctx context.Context) error {
+	old := s.At("2.87")
+	var found struct{ Hypervisors []struct{ ID string } }
+	if err := old.Get(ctx, api.Compute+"/os-hypervisors", &found); err != nil {
+		return err
+	}
+	if len(found.Hypervisors) != 1 {
+		return fmt.Errorf("%d hypervisors, want 1", len(found.Hypervisors))
+	}
+	var one struct{ Hypervisor struct{ Uptime string } }
+	err := old.Get(ctx, api.Compute+"/os-hypervisors/"+found.Hypervisors[0].ID+"/uptime", &one)
+	if err == nil && !strings.Contains(one.Hypervisor.Uptime, "load average") {
+		err = fmt.Errorf("uptime is %q", one.Hypervisor.Uptime)
+	}
+	return err
+}
+
+// consolesAreRefused: a console that the host does not offer is refused and not
+// promised.
+func (s *Session) consolesAreRefused(ctx context.Context) error {
+	return s.onSpare(ctx, func(id string) error {
+		for protocol, kind := range map[string]string{"spice": "spice-html5", "serial": "serial"} {
+			what := map[string]any{"remote_console": map[string]any{"protocol": protocol, "type": kind}}
+			if err := s.Post(ctx, api.ServerURL(id)+"/remote-consoles", what, nil); !badRequest(err) {
+				return fmt.Errorf("%s console: %w", protocol, err)
+			}
+		}
+		return nil
+	})
+}
+
+// diagnosticsInFull: both forms of a guest's diagnostics have all that libvirt
+// tells of it.
+func (s *Session) diagnosticsInFull(ctx context.Context) error {
+	return s.onSpare(ctx, func(id string) error {
+		var d struct {
+			State, Driver, Hypervisor string
+			OS                        string `json:"hypervisor_os"`
+			Uptime                    int
+			ConfigDrive               bool                        `json:"config_drive"`
+			CPUs                      []struct{ ID, Time int64 }  `json:"cpu_details"`
+			Memory                    struct{ Maximum, Used int } `json:"memory_details"` // MiB
+			NICs                      []struct {
+				MAC string `json:"mac_address"`
+			} `json:"nic_details"`
+			Disks []struct {
+				ReadBytes int64 `json:"read_bytes"`
+			} `json:"disk_details"`
+		}
+		url := api.ServerURL(id) + "/diagnostics"
+		if err := s.Get(ctx, url, &d); err != nil {
+			return err
+		}
+		if d.State != "running" || d.Driver != "libvirt" || d.Hypervisor != "qemu" || d.OS != "linux" || !d.ConfigDrive ||
+			len(d.CPUs) != 1 || d.Memory.Maximum != 64 || len(d.NICs) != 1 || d.NICs[0].MAC == "" || len(d.Disks) == 0 {
+			return fmt.Errorf("diagnostics: %+v", d)
+		}
+		var flat map[string]any
+		if err := s.At("2.47").Get(ctx, url, &flat); err != nil {
+			return err
+		}
+		for _, key := range []string{"cpu0_time", "memory", "vda_read", "vda_write_req"} {
+			if flat[key] == nil {
+				return fmt.Errorf("older diagnostics have no %s: %v", key, flat)
+			}
+		}
+		return nil
+	})
 }
 
 func (s *Session) hypervisorDetails(ctx context.Context) error {

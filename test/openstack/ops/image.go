@@ -14,17 +14,27 @@ func (s *Session) snapshot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	size, err := s.take(ctx, id, turn{"createImage", map[string]any{"name": "ops-snapshot"}, api.Active()}, &s.snapped)
+	if err == nil && size < 1<<20 {
+		err = fmt.Errorf("image has only %d bytes", size)
+	}
+	return err
+}
+
+// take asks for an image of a guest, by one of the actions that make one, and
+// waits until the image can be used; it returns its size in bytes.
+func (s *Session) take(ctx context.Context, id string, t turn, image *string) (size int64, err error) {
 	var made struct {
 		Image string `json:"image_id"`
 	}
-	if err := s.Act(ctx, id, "createImage", map[string]any{"name": "ops-snapshot"}, &made); err != nil {
-		return err
+	if err := s.Act(ctx, id, t.action, t.arg, &made); err != nil {
+		return 0, err
 	}
-	if _, err := s.Wait(ctx, id, api.Active()); err != nil {
-		return err
+	*image = made.Image
+	if err := s.settled(ctx, id, t.want); err != nil {
+		return 0, fmt.Errorf("%s: %w", t.action, err)
 	}
-	s.snapped = made.Image
-	return api.Until(ctx, 30*time.Second, func(ctx context.Context) (bool, error) {
+	err = api.Until(ctx, 30*time.Second, func(ctx context.Context) (bool, error) {
 		var image struct {
 			Status string
 			Size   int64
@@ -35,11 +45,10 @@ func (s *Session) snapshot(ctx context.Context) error {
 		if image.Status != "active" {
 			return false, fmt.Errorf("image is %s", image.Status)
 		}
-		if image.Size < 1<<20 {
-			return true, fmt.Errorf("image has only %d bytes", image.Size)
-		}
+		size = image.Size
 		return true, nil
 	})
+	return size, err
 }
 
 func (s *Session) bootFromSnapshot(ctx context.Context) error {

@@ -16,25 +16,42 @@ func (s *Session) attachInterface(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var made struct {
-		Attachment struct {
-			Port string `json:"port_id"`
-		} `json:"interfaceAttachment"`
-	}
-	err = s.Post(ctx, api.ServerURL(id)+"/os-interface",
-		map[string]any{"interfaceAttachment": map[string]any{"net_id": s.Network}}, &made)
-	if err != nil {
+	if s.port, err = s.attach(ctx, id, map[string]any{"net_id": s.Network}); err != nil {
 		return err
 	}
-	s.port = made.Attachment.Port
-	n, err := s.interfaces(ctx, id)
-	if err == nil && n != 2 {
-		err = fmt.Errorf("%d interfaces, want 2", n)
+	all, err := s.interfaces(ctx, id)
+	if err == nil && len(all) != 2 {
+		err = fmt.Errorf("interfaces are %v, want 2", all)
 	}
 	if err != nil {
 		return err
 	}
 	return s.hasTap(ctx, id, s.port, true)
+}
+
+// attach gives a guest an interface and returns its port.
+func (s *Session) attach(ctx context.Context, id string, arg map[string]any) (port string, err error) {
+	var made struct {
+		Attachment struct {
+			Port string `json:"port_id"`
+		} `json:"interfaceAttachment"`
+	}
+	err = s.Post(ctx, api.ServerURL(id)+"/os-interface", map[string]any{"interfaceAttachment": arg}, &made)
+	return made.Attachment.Port, err
+}
+
+// detach takes an interface from a guest, and waits until Nova has forgotten it.
+func (s *Session) detach(ctx context.Context, id, port string) error {
+	if err := s.Delete(ctx, api.ServerURL(id)+"/os-interface/"+port); err != nil {
+		return err
+	}
+	return api.Until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+		left, err := s.interfaces(ctx, id)
+		if err != nil || !slices.Contains(left, port) {
+			return true, err
+		}
+		return false, fmt.Errorf("port %s is still attached", port)
+	})
 }
 
 // hasTap makes sure that the guest's domain has the port's tap, or has it not.
@@ -54,17 +71,7 @@ func (s *Session) detachInterface(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Delete(ctx, api.ServerURL(id)+"/os-interface/"+s.port); err != nil {
-		return err
-	}
-	err = api.Until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
-		n, err := s.interfaces(ctx, id)
-		if err != nil || n == 1 {
-			return true, err
-		}
-		return false, fmt.Errorf("%d interfaces, want 1", n)
-	})
-	if err != nil {
+	if err := s.detach(ctx, id, s.port); err != nil {
 		return err
 	}
 	left, err := s.portsOf(ctx, id)
@@ -74,10 +81,19 @@ func (s *Session) detachInterface(ctx context.Context) error {
 	return errors.Join(err, s.hasTap(ctx, id, s.port, false))
 }
 
-func (s *Session) interfaces(ctx context.Context, id string) (int, error) {
+// interfaces returns the ports that Nova says a guest has.
+func (s *Session) interfaces(ctx context.Context, id string) ([]string, error) {
 	var found struct {
-		Attachments []any `json:"interfaceAttachments"`
+		Attachments []struct {
+			Port string `json:"port_id"`
+		} `json:"interfaceAttachments"`
 	}
-	err := s.Get(ctx, api.ServerURL(id)+"/os-interface", &found)
-	return len(found.Attachments), err
+	if err := s.Get(ctx, api.ServerURL(id)+"/os-interface", &found); err != nil {
+		return nil, err
+	}
+	var ports []string
+	for _, a := range found.Attachments {
+		ports = append(ports, a.Port)
+	}
+	return ports, nil
 }

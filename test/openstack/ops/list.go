@@ -63,13 +63,46 @@ func Basic() []Op {
 // further are the operations that ask more of the control plane: a real OpenStack.
 func further() []Op {
 	return []Op{
-		// Power and damage.
+		{Name: "soft_delete_and_restore", run: (*Session).softDelete}, // soft_deleted_goes looks at what this leaves
+
+		// On one guest.
+		{Name: "diagnostics_in_full", run: (*Session).diagnosticsInFull},
+		{Name: "consoles_are_refused", run: (*Session).consolesAreRefused},
 		{Name: "stop_guest_that_ignores_the_button", run: (*Session).stopDeaf},
 		{Name: "reboot_hard_from_every_state", run: (*Session).rebootFromEveryState},
 		{Name: "reboot_hard_after_undefine", run: (*Session).rebootUndefined},
+		{Name: "rescue_stopped", run: (*Session).rescueStopped},
+		{Name: "add_and_remove_fixed_ip", run: (*Session).fixedIP},
+		{Name: "backup_rotation", run: (*Session).backupRotation},
+		{Name: "snapshot_stopped", run: (*Session).snapshotStopped},
+		{Name: "rebuild_stopped", run: (*Session).rebuildStopped},
+		{Name: "resize_stopped_with_same_disk", run: (*Session).resizeStopped},
+		{Name: "shelve_stopped", run: (*Session).shelveStopped},
+		{Name: "every_action_ended", run: (*Session).everyActionEnded},
+		{Name: "moves_without_a_second_host", run: (*Session).movesAreRefused},
+		{Name: "two_operations_at_once", run: (*Session).twoAtOnce},
+		{Name: "spare_leaves_nothing", run: (*Session).spareLeavesNothing},
+
+		// On guests of their own.
+		{Name: "edit_record", run: (*Session).editRecord},
+		{Name: "crash_dump", run: (*Session).crashDump},
+		{Name: "config_drive_off", run: (*Session).configDriveOff},
+		{Name: "rebuild_with_all_anew", run: (*Session).rebuildAnew},
 		{Name: "reboot_hard_after_lost_base", run: (*Session).rebootLostBase},
 		{Name: "reboot_hard_after_lost_base_and_image", run: (*Session).rebootLostImage},
-		{Name: "crash_dump", run: (*Session).crashDump},
-		{Name: "rescue_stopped", run: (*Session).rescueStopped},
+		{Name: "boot_image_formats", run: (*Session).bootImageFormats},
+		{Name: "boot_iso", run: (*Session).bootISO},
+		{Name: "unsafe_image_is_refused", run: (*Session).unsafeImage},
+		{Name: "cache_images", run: (*Session).cacheImages},
+		{Name: "build_with_own_port", run: (*Session).buildWithPort},
+		{Name: "attach_by_port_and_address", run: (*Session).attachByPortAndAddress},
+		{Name: "attach_and_detach_while_stopped", run: (*Session).attachWhileStopped},
+		{Name: "port_deleted_in_neutron", run: (*Session).portDeletedInNeutron},
+		{Name: "anti_affinity_is_refused", run: (*Session).antiAffinity},
+		{Name: "disable_and_enable_host", run: (*Session).disableHost},
+		{Name: "host_uptime", run: (*Session).hostUptime},
+		{Name: "burst_of_20", run: (*Session).burst},
+		{Name: "delete_in_every_state", run: (*Session).deleteInEveryState},
+		{Name: "soft_deleted_goes", run: (*Session).softDeletedGoes},
 	}
 }

@@ -92,6 +92,10 @@ type Session struct {
 	port    string                         // the port that attach_interface left for detach_interface
 	flavors int                            // made so far, for their names
 	small   struct{ image, flavor string } // what small guests are made of; "" until the first
+	spare   string                         // the small guest of onSpare; "" when there is none
+
+	deleted      string   // the guest that soft_delete_and_restore left for soft_deleted_goes
+	deletedPorts []string // its ports
 }
 
 // guest returns the guest that most operations act on, and boots it if there is
@@ -104,7 +108,7 @@ func (s *Session) guest(ctx context.Context) (string, error) {
 		return s.server, nil
 	}
 	v, err := s.Boot(ctx, "ops", api.Options{
-		"user_data": api.UserData("#!/bin/sh\necho hi\n"),
+		"user_data": api.UserData(greeting),
 		"metadata":  map[string]any{"k": "v"},
 	})
 	if err != nil {

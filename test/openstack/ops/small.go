@@ -154,6 +154,35 @@ func (s *Session) withSmall(ctx context.Context, name string, more api.Options, 
 	return s.dropCleanly(ctx, id)
 }
 
+// onSpare lends a small guest that runs, for what leaves it running. It is booted at
+// need and lent again as long as that goes well.
+func (s *Session) onSpare(ctx context.Context, use func(id string) error) error {
+	if s.spare == "" {
+		id, err := s.requestSmall(ctx, "spare", nil)
+		if err != nil {
+			return err
+		}
+		if _, err := s.Wait(ctx, id, api.Active()); err != nil {
+			return err
+		}
+		s.spare = id
+	}
+	err := use(s.spare)
+	if err != nil {
+		s.spare = ""
+	}
+	return err
+}
+
+// spareLeavesNothing ends what onSpare began: after all that was done to it, the
+// guest can be deleted like any other.
+func (s *Session) spareLeavesNothing(ctx context.Context) error {
+	return s.onSpare(ctx, func(id string) error {
+		s.spare = ""
+		return s.dropCleanly(ctx, id)
+	})
+}
+
 // boots waits until a small guest says that it has booted.
 func (s *Session) boots(ctx context.Context, id string) error {
 	return s.Sees(ctx, id, strings.TrimSpace(bootMessage))

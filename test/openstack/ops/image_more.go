@@ -48,8 +48,10 @@ func (s *Session) snapshotStopped(ctx context.Context) error {
 		if err := s.changeOf(ctx, id, turn{"os-stop", nil, stopped}); err != nil {
 			return err
 		}
-		_, err := s.take(ctx, id, turn{"createImage", map[string]any{"name": "cold"}, stopped}, &image)
-		return err
+		if _, err := s.take(ctx, id, turn{"createImage", map[string]any{"name": "cold"}, stopped}, &image); err != nil {
+			return err
+		}
+		return s.changeOf(ctx, id, turn{"os-start", nil, api.Active()})
 	})
 	if err != nil {
 		return err

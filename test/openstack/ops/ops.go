@@ -26,7 +26,7 @@ type Op struct {
 	only string // the one node it makes sense for; "" for every node
 }
 
-// timeout bounds one operation; the slowest boots two guests after another.
+// timeout bounds one operation; the slowest boots twenty guests at once.
 const timeout = 5 * time.Minute
 
 // Select returns those of all operations that have these names, in the order of

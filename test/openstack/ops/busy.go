@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -145,6 +146,9 @@ func (s *Session) attachTwiceAndReboot(ctx context.Context, id string) error {
 	return nil
 }
 
+// burstTimeout bounds the wait for the last of many guests that are built at once.
+const burstTimeout = 10 * time.Minute
+
 // burst: twenty guests of one request come up, and go, at once.
 func (s *Session) burst(ctx context.Context) error {
 	const count = 20
@@ -163,8 +167,13 @@ func (s *Session) burst(ctx context.Context) error {
 	var errs []error
 	for _, v := range list.Servers {
 		ids = append(ids, v.ID)
-		_, err := s.Wait(ctx, v.ID, api.Active())
-		errs = append(errs, err)
+		errs = append(errs, api.Until(ctx, burstTimeout, func(ctx context.Context) (bool, error) {
+			v, err := s.Show(ctx, v.ID)
+			if err != nil {
+				return true, err
+			}
+			return v.Reached(api.Active())
+		}))
 	}
 	return errors.Join(append(errs, s.dropCleanly(ctx, ids...))...)
 }

@@ -1,6 +1,9 @@
 package ops
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // All returns every operation in the order in which a full run takes them.
 func All() []Op {
@@ -101,8 +104,8 @@ func further() []Op {
 		{Name: "anti_affinity_is_refused", run: (*Session).antiAffinity},
 		{Name: "disable_and_enable_host", run: (*Session).disableHost},
 		{Name: "host_uptime", run: (*Session).hostUptime},
-		{Name: "burst_of_20", run: (*Session).burst},
-		{Name: "delete_in_every_state", run: (*Session).deleteInEveryState},
+		{Name: "burst_of_20", run: (*Session).burst, limit: 15 * time.Minute},
+		{Name: "delete_in_every_state", run: (*Session).deleteInEveryState, limit: 10 * time.Minute},
 		{Name: "soft_deleted_goes", run: (*Session).softDeletedGoes},
 	}
 }

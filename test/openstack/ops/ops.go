@@ -21,12 +21,14 @@ import (
 
 // Op is one operation.
 type Op struct {
-	Name string
-	run  func(*Session, context.Context) error
-	only string // the one node it makes sense for; "" for every node
+	Name  string
+	run   func(*Session, context.Context) error
+	only  string        // the one node it makes sense for; "" for every node
+	limit time.Duration // how long it may take; 0: timeout
 }
 
-// timeout bounds one operation; the slowest boots twenty guests at once.
+// timeout bounds one operation that says nothing else; the slowest boots two guests
+// after another.
 const timeout = 5 * time.Minute
 
 // Select returns those of all operations that have these names, in the order of
@@ -75,7 +77,11 @@ func Run(ctx context.Context, out io.Writer, n ground.Node, chosen []Op) (failed
 }
 
 func (s *Session) one(ctx context.Context, op Op) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	limit := op.limit
+	if limit == 0 {
+		limit = timeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return op.run(s, ctx)
 }

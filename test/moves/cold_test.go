@@ -113,8 +113,7 @@ func (s *server) killAt(victim *host, operation, step string) bool {
 		seen = s.rested()
 		for range 50 { // most steps are short
 			if victim.at(operation, step) {
-				victim.program.Kill()
-				victim.start()
+				victim.killAgent()
 				return true
 			}
 			<-time.After(2 * time.Millisecond)

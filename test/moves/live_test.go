@@ -1,6 +1,9 @@
 package moves
 
 import (
+	"errors"
+	"flag"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -113,9 +116,10 @@ func (s *server) isAt(name string) {
 func (s *server) isOnlyAt(name string) {
 	s.c.t.Helper()
 	here, there := s.c.hosts[name], s.c.other(name)
-	if g, err := there.guestOn(s.id); err == nil {
-		s.c.t.Errorf("guest on %s too: %+v", there.name, g)
-	}
+	s.c.until("the guest to be gone on "+there.name, func() bool {
+		_, err := there.guestOn(s.id)
+		return errors.Is(err, hypervisor.ErrNotFound)
+	})
 	s.c.until("files to be gone on "+there.name, func() bool { return len(there.files(s.id)) == 0 })
 	entries, err := os.ReadDir(here.path("instances", s.id))
 	if err != nil {
@@ -233,34 +237,63 @@ func TestAbortedGuestStays(t *testing.T) {
 	s.isAt(from)
 }
 
-// TestKilledAgents kills the agents at many moments of a move, source and destination by turns. libvirt goes on alone; when
-// the agent is back the guest is on one host, the records name it, and nothing is left on the other.
-func TestKilledAgents(t *testing.T) {
+// migrations is how many moves TestBlows makes; the moments of those beyond the first eight are random.
+var migrations = flag.Int("migrations", 8, "moves that are disturbed")
+
+// blow is what may happen to a move.
+type blow struct {
+	name   string
+	strike func(from, to *host)
+}
+
+func (h *host) killAgent() {
+	h.program.Kill()
+	h.start()
+}
+
+func (h *host) killLibvirt() {
+	h.c.t.Helper()
+	h.daemon.Kill()
+	if err := h.daemon.Launch(); err != nil {
+		h.c.t.Fatal(err)
+	}
+}
+
+// blows that leave libvirt's part to go on or to fail as a whole.
+var blows = []blow{
+	{"agent of the source killed", func(from, _ *host) { from.killAgent() }},
+	{"agent of the destination killed", func(_, to *host) { to.killAgent() }},
+	{"libvirtd of the source killed", func(from, _ *host) { from.killLibvirt() }},
+	{"libvirtd of the destination killed", func(_, to *host) { to.killLibvirt() }},
+	{"link cut for a while", func(from, _ *host) { from.cutLink(time.Second) }},
+}
+
+// TestBlows kills agents and libvirtds and cuts the link at many moments of a live migration. In the end the guest runs on
+// one host, the records name it, and nothing is left on the other.
+func TestBlows(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long")
 	}
 	c := twoHosts(t, slow)
 	s := c.boot()
-	for n := range 8 {
+	for n := range *migrations {
 		from := s.show().Host
 		to := s.elsewhere(from)
 		before := s.last().ID
-		s.leave(to)
-		moment := time.NewTimer(time.Duration(n/2) * 400 * time.Millisecond)
-		<-moment.C
-		victim := c.hosts[from]
-		if n%2 == 1 {
-			victim = c.hosts[to]
+		b, moment := blows[n%len(blows)], time.Duration(n)*250*time.Millisecond
+		if n >= 8 {
+			b, moment = blows[rand.IntN(len(blows))], rand.N(4*time.Second)
 		}
+		s.leave(to)
+		<-time.After(moment)
 		met := s.last().Status
-		victim.program.Kill()
-		victim.start()
+		b.strike(c.hosts[from], c.hosts[to])
 		c.until("the move to be over", func() bool {
 			m := s.last()
 			return m.ID > before && (m.Status == "completed" || m.Status == "failed" || m.Status == "cancelled")
 		})
 		where := s.settles("ACTIVE", "").Host
-		t.Logf("%s killed on the way from %s to %s, %s: the move %s, the guest is on %s", victim.name, from, to, met, s.last().Status, where)
+		t.Logf("%s after %v on the way from %s to %s, %s: the move %s, the guest is on %s", b.name, moment, from, to, met, s.last().Status, where)
 		s.isAt(where)
 	}
 }

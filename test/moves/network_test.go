@@ -56,6 +56,23 @@ func (c *cloud) connect() {
 	}
 }
 
+// cutLink takes the cable down for a while, as a switch that restarts does.
+func (h *host) cutLink(while time.Duration) {
+	h.c.t.Helper()
+	links := h.links()
+	end, err := links.LinkByName(cable)
+	if err == nil {
+		err = links.LinkSetDown(end)
+	}
+	if err != nil {
+		h.c.t.Fatal(err)
+	}
+	<-time.After(while)
+	if err := links.LinkSetUp(end); err != nil {
+		h.c.t.Fatal(err)
+	}
+}
+
 func (h *host) address() string { return addresses[h.name] }
 
 // network is the host's, until the end of the test.

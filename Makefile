@@ -18,7 +18,7 @@ LDFLAGS := -X main.version=$(VERSION)
 PACKAGE_VERSION ?= $(shell git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null | sed 's/^v//' | grep . || git log -1 --format=0~%cd.%h --date=format:%Y%m%d%H%M)
 
 .DEFAULT_GOAL := help
-.PHONY: help build check lint race test test-openstack package test-package compare test-faults demo demo-openstack shell down bench fuzz deps clean FORCE
+.PHONY: help build check lint race test test-openstack package test-package compare test-faults test-moves demo demo-openstack shell down bench fuzz deps clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ test-openstack: build/bolide $(CLOUD) | deps-openstack ## drive Bolide through t
 
 test-faults: | deps-test deps-demo ## break the node and all it needs, and say after how long it works again (25 minutes)
 	$(GO) test -count=1 -timeout 40m ./test/faults -v -faults.all
+
+test-moves: | deps-test ## move guests between two hosts while agents and libvirtds are killed and the link is cut, 50 times (5 minutes)
+	$(GO) test -count=1 -timeout 40m ./test/moves -v -migrations 50
 
 compare: build/bolide $(CLOUD) | deps-openstack deps-peer ## what the control plane holds of Bolide and of Nova's own node, field by field
 	$(CLOUD) compare

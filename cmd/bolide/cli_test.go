@@ -27,6 +27,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"bolide": main,
 		"node":   serveSample,
+		// stands for the agent that Bolide takes the place of, until it is ended
+		"nova-compute": func() { time.Sleep(time.Hour) },
 	})
 }
 

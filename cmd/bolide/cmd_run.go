@@ -34,7 +34,12 @@ type pulse interface {
 	Alive() error
 }
 
-func newNode(c *config.Config, log *logrus.Entry) (node, error) { return agent.New(c, log) }
+func newNode(c *config.Config, log *logrus.Entry) (node, error) {
+	if err := otherAgent("/proc", c.Default.Host); err != nil {
+		return nil, err
+	}
+	return agent.New(c, log)
+}
 
 // daemonCommand is one "bolide run".
 type daemonCommand struct {

@@ -77,6 +77,17 @@ func TestPages(t *testing.T) {
 	})
 }
 
+// The picture in the README is what is shown.
+func TestReadmeShowsThePage(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page := statusPage(style{now: now}, sampleSnapshot()); !bytes.Contains(readme, page) {
+		t.Errorf("README.md does not show this page:\n%s", page)
+	}
+}
+
 // Text from guests, images and users must not speak to the terminal.
 func TestPagesAreSafe(t *testing.T) {
 	evil := "x\x1b[2J\x07\u009bm\ny"

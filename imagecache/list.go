@@ -50,6 +50,9 @@ func (c *Cache) scan(users map[string]int) ([]Entry, error) {
 			return nil, err
 		}
 		rec := c.readRecord(ent.Name(), st)
+		if rec.Format == "" {
+			rec.Format, rec.VirtualSize = c.look(ent.Name())
+		}
 		list = append(list, Entry{
 			Name:        ent.Name(),
 			Image:       rec.Image,
@@ -64,6 +67,16 @@ func (c *Cache) scan(users map[string]int) ([]Entry, error) {
 		})
 	}
 	return list, nil
+}
+
+// look says what a file without a record is; "" when that cannot be told.
+func (c *Cache) look(name string) (qemu string, virtualSize int64) {
+	info, err := detectFile(c.path(name))
+	if err != nil {
+		return "", 0
+	}
+	info = plain(info)
+	return info.Format.QEMU(), info.VirtualSize
 }
 
 func (c *Cache) pins(name string) int {

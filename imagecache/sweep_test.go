@@ -258,6 +258,19 @@ func TestListAndBytes(t *testing.T) {
 		e.Bytes < 300000 || e.Bytes > 1<<20 || e.Fetched.IsZero() {
 		t.Errorf("got %+v", e)
 	}
+	// A file that Nova's node brought has no record.
+	base(t, c, Name("nova's"), 0)
+	if list, err = c.List(context.Background(), dir); err != nil || len(list) != 2 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	for _, e := range list {
+		if e.Name == Name("nova's") && (e.Format != "raw" || e.VirtualSize != 4096 || e.Verified || e.Image != "") {
+			t.Errorf("got %+v", e)
+		}
+	}
+	if err := os.Remove(c.path(Name("nova's"))); err != nil {
+		t.Fatal(err)
+	}
 	b.Release()
 	sum, err := c.Bytes()
 	if err != nil || sum < e.Bytes || sum > e.Bytes+64<<10 {

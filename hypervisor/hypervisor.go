@@ -21,8 +21,8 @@
 //
 // Run keeps the connection: it opens it, registers for events, only then declares
 // it up and publishes a Resync event, since events of the time before are lost.
-// Keep-alive messages find a dead or frozen libvirtd; a question every ProbeInterval
-// finds one that lives but does not answer. Calls made meanwhile wait for Grace.
+// A question every KeepAlive finds a libvirtd that is dead, frozen or does not answer.
+// Calls made meanwhile wait for Grace.
 //
 // # Goroutines
 //
@@ -46,11 +46,10 @@ type Options struct {
 	VirtType     string            // "kvm" or "qemu", what guests will be; default kvm
 	MachineTypes map[string]string // default machine type by architecture, over the built-in ones
 
-	CallTimeout   time.Duration // limit of one call; default 60 s
-	Grace         time.Duration // how long a call waits for a connection that is down; default 10 s
-	KeepAlive     time.Duration // interval of keep-alive messages; five unanswered end the connection; default 5 s
-	ProbeInterval time.Duration // how often an idle connection is tried; default 30 s
-	MaxHung       int           // how many calls may hang before new ones are refused; default 64
+	CallTimeout time.Duration // limit of one call; default 60 s
+	Grace       time.Duration // how long a call waits for a connection that is down; default 10 s
+	KeepAlive   time.Duration // how often libvirtd is asked whether it is there; no answer in five times that ends the connection; default 5 s
+	MaxHung     int           // how many calls may hang before new ones are refused; default 64
 
 	KVMDevice    string   // default /dev/kvm
 	ProcDir      string   // default /proc
@@ -70,7 +69,6 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.CallTimeout, 60*time.Second)
 	setDefault(&o.Grace, 10*time.Second)
 	setDefault(&o.KeepAlive, 5*time.Second)
-	setDefault(&o.ProbeInterval, 30*time.Second)
 	setDefault(&o.MaxHung, 64)
 	setDefault(&o.KVMDevice, "/dev/kvm")
 	setDefault(&o.ProcDir, "/proc")

@@ -83,7 +83,9 @@ func (h *Host) connect(ctx context.Context) (*link, error) {
 }
 
 func (h *Host) openLink() (*link, error) {
-	conn, err := h.open()
+	// Without libvirt's own keep-alive messages: where many calls wait on one connection, libvirt 9.0 crashes the process
+	// when they end it. watch asks instead.
+	conn, err := libvirt.NewConnect(h.opts.URI)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +104,7 @@ func (h *Host) openLink() (*link, error) {
 	return l, nil
 }
 
-// open opens a connection that a dead libvirtd ends.
+// open opens a connection for one call, which a dead libvirtd ends.
 func (h *Host) open() (*libvirt.Connect, error) {
 	conn, err := libvirt.NewConnect(h.opts.URI)
 	if err != nil {
@@ -122,7 +124,7 @@ func closeConn(conn *libvirt.Connect) error {
 
 // watch returns when the link is no longer good, and why.
 func (h *Host) watch(ctx context.Context, l *link) error {
-	tick := time.NewTicker(h.opts.ProbeInterval)
+	tick := time.NewTicker(h.opts.KeepAlive)
 	defer tick.Stop()
 	for {
 		select {
@@ -142,7 +144,7 @@ func (h *Host) watch(ctx context.Context, l *link) error {
 
 // probe asks libvirtd something that it can always answer.
 func (h *Host) probe(ctx context.Context, l *link) error {
-	c := call{op: "ask version", link: l}
+	c := call{op: "ask version", link: l, limit: keepAliveCount * h.opts.KeepAlive}
 	ctx, cancel := h.limited(ctx, c)
 	defer cancel()
 	started := time.Now()

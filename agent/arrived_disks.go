@@ -27,10 +27,12 @@ func (a *arrival) fitDisks(ctx context.Context) error {
 	}
 	for _, d := range a.disksOf.List {
 		path := filepath.Join(dir, d.Name)
-		switch d.Name {
-		case "", guest.ConfigDisk: // a volume; written anew
-		case guest.SwapDisk:
+		switch {
+		case d.Name == "" || d.Name == guest.ConfigDisk: // a volume; written anew
+		case d.Name == guest.SwapDisk:
 			err = a.remakeSwap(ctx, d, path)
+		case d.Name != guest.RootDisk && !there(path): // the flavor before had none
+			err = a.makeEphemeral(ctx, path, d)
 		default:
 			err = a.fitDisk(ctx, d, path)
 		}

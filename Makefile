@@ -105,9 +105,10 @@ down: $(CLOUD) build/bolide-demo ## take the clouds down that the above left run
 	$(CLOUD) down
 	build/bolide-demo down
 
-bench: build/bolide $(CLOUD) | deps-openstack deps-peer ## measure Bolide and Nova's own node on this machine
+bench: build/bolide $(CLOUD) | deps-openstack deps-peer deps-test ## measure Bolide and Nova's own node on this machine
 	$(CLOUD) bench-images --json build/bench-images.json
 	$(CLOUD) bench --json build/bench.json
+	$(GO) test ./test/moves -run '^TestCrowd$$' -count 1 -v -timeout 30m -args -crowd 200
 
 # -- what the above need ---------------------------------------------------------
 

@@ -27,7 +27,7 @@ func TestCrowd(t *testing.T) {
 	if *crowd == 0 {
 		t.Skip("no -crowd")
 	}
-	c := twoHosts(t, "")
+	c := twoHosts(t, "[DEFAULT]\ncpu_allocation_ratio = 256\nram_allocation_ratio = 8\ndisk_allocation_ratio = 16\n")
 	var err error
 	if c.flavor, err = c.Compute.AddFlavor(compute.FlavorOptions{Name: "crowd", MemoryMB: 16, VCPUs: 1, RootGB: 1}); err != nil {
 		t.Fatal(err)

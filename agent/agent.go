@@ -52,6 +52,7 @@ type Agent struct {
 	board        *status.Board
 	journal      *journal.Journal // opened by start
 	hooks        Hooks            // of Run
+	obstacle     obstacle         // nil: steps fail of themselves alone
 	mending      *gate            // how many instances are recovered at a time
 	absence      string           // why guests are off that ran when this service last did; set by start
 	open         chan struct{}    // closed when requests are served

@@ -61,7 +61,7 @@ func (r *reboot) run(ctx context.Context) error {
 			return errors.Join(failure, r.moveTo(context.WithoutCancel(ctx), rebootFailed))
 		}
 		r.log.WithError(failure).Warn("reboot failed; the guest still runs")
-		r.storeFault(ctx, failure)
+		r.storeFault(ctx, r.faultOf(failure))
 		r.inform(ctx, newsReboot, phaseError, detail{fault: failure})
 	}
 	err = r.moveTo(ctx, rebooted, func(i *nova.Instance) {

@@ -50,6 +50,9 @@ func (s *sending) send(ctx context.Context) error {
 		return nil
 	}
 	s.returnAllocation(ctx)
+	if s.sameHost() { // another host sees in its next audit that nobody comes
+		s.resources.Track(s.inst, nil)
+	}
 	return s.rollBack(ctx, failure)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	guestnet "bolide/agent/network"
@@ -20,7 +19,9 @@ import (
 type theatre struct {
 	*node
 	names map[string]string // identifiers by those recorded
-	state string            // of the guest: the vm_state that the last play left it in
+	read  map[string]recording
+	made  string // the last image that was to be made
+	state string // of the guest: the vm_state that the last play left it in
 }
 
 // newTheatre starts the node, with images and a network.
@@ -34,11 +35,11 @@ func newTheatre(t *testing.T) *theatre {
 	if err != nil {
 		t.Fatal(err)
 	}
-	th := &theatre{node: n, names: map[string]string{`"vm"`: `"here"`}}
+	th := &theatre{node: n, names: map[string]string{`"vm"`: `"here"`}, read: map[string]recording{}}
 	for name, image := range map[string]string{
 		"build": n.bootableImage(t, "tiny", nil), "image_larger_than_flavor_is_refused": n.largeImage(t), "boot_from_snapshot": n.bootableImage(t, "snapshot", nil),
 	} {
-		built := readRecording(t, name).requests()[0]
+		built := th.recorded(t, name).requests()[0]
 		th.names[built.instance(t).Str("image_ref")] = image
 		wanted, err := nova.DecodeList(built.Message.Args["requested_networks"])
 		if err != nil {
@@ -61,6 +62,15 @@ func (n *node) largeImage(t *testing.T) string {
 	return r.ID()
 }
 
+// recorded is the recording, which is read once.
+func (th *theatre) recorded(t *testing.T, name string) recording {
+	t.Helper()
+	if _, ok := th.read[name]; !ok {
+		th.read[name] = readRecording(t, name)
+	}
+	return th.read[name]
+}
+
 // connectPorts lets Neutron see the taps that are made, for the length of the test.
 func (n *node) connectPorts(t *testing.T) {
 	t.Helper()
@@ -78,10 +88,15 @@ func (n *node) connectPorts(t *testing.T) {
 // play asks for everything that the recording asks for and returns what the node wrote.
 func (th *theatre) play(t *testing.T, name string) []string {
 	t.Helper()
-	requests := readRecording(t, name).requests()
-	th.setScene(t, requests[0])
+	th.setScene(t, name)
+	return th.perform(t, name)
+}
+
+// perform is play with the guest in whatever state it is.
+func (th *theatre) perform(t *testing.T, name string) []string {
+	t.Helper()
 	var out []string
-	for _, m := range requests {
+	for _, m := range th.recorded(t, name).requests() {
 		out = append(out, th.ask(t, m)...)
 	}
 	th.state = th.conductor.instance.Str("vm_state")
@@ -94,7 +109,7 @@ func (th *theatre) play(t *testing.T, name string) []string {
 // playOff is play with the guest switched off meanwhile, without Nova's knowing.
 func (th *theatre) playOff(t *testing.T, name string) []string {
 	t.Helper()
-	th.setScene(t, readRecording(t, name).requests()[0])
+	th.setScene(t, name)
 	if err := th.hypervisor.Destroy(within(t, patience), th.uuid()); err != nil {
 		t.Fatal(err)
 	}
@@ -113,22 +128,34 @@ var scenes = map[string]string{
 	"shelved_offloaded": "shelve", "deleted": "delete",
 }
 
-// setScene brings the guest into the state that the request was recorded in, if it is in another.
-func (th *theatre) setScene(t *testing.T, m message) {
+// setScene brings the guest into the state that the recording begins in, if it is in another.
+func (th *theatre) setScene(t *testing.T, name string) {
 	t.Helper()
-	recorded := m.instance(t)
-	want := recorded.Str("vm_state")
-	switch {
+	recorded := th.recorded(t, name).requests()[0].instance(t)
+	switch want := recorded.Str("vm_state"); {
 	case th.state == want:
 	case want == "building":
 		if th.state != "" && th.state != "deleted" {
-			th.play(t, "delete")
+			th.perform(t, "delete")
 		}
 		th.conductor.instance = recorded.Clone()
 		th.state = want
 	default:
 		th.play(t, scenes[want])
 	}
+	if name == "detach_interface" && len(th.ports(t)) < 2 {
+		th.perform(t, "attach_interface")
+	}
+}
+
+// ports are those of the guest's info cache.
+func (th *theatre) ports(t *testing.T) guestnet.Info {
+	t.Helper()
+	vifs, err := guestnet.ParseInfo(nova.As[nova.Instance](th.conductor.instance).InfoCache().NetworkInfo())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vifs
 }
 
 // ask makes the request, and after it those that the node has made of itself on the way, and returns what was written.
@@ -179,9 +206,11 @@ func (th *theatre) fit(t *testing.T, args map[string]json.RawMessage, i *nova.In
 		args["image"] = asJSON(t, r)
 	}
 	if args["image_id"] != nil {
-		args["image_id"] = asJSON(t, th.newImage(t, nil))
+		th.made = th.newImage(t, nil)
+		args["image_id"] = asJSON(t, th.made)
 	}
-	if vifs, err := guestnet.ParseInfo(i.InfoCache().NetworkInfo()); err == nil && len(vifs) > 0 && len(args["port_id"]) > len("null") {
+	if id, ok := args["port_id"]; ok && string(id) != "null" {
+		vifs := th.ports(t)
 		args["port_id"] = asJSON(t, vifs[len(vifs)-1].ID)
 	}
 }
@@ -189,14 +218,24 @@ func (th *theatre) fit(t *testing.T, args map[string]json.RawMessage, i *nova.In
 // request lets the node do what one message asks for, if it is for compute nodes, and waits until it has.
 func (th *theatre) request(t *testing.T, method string, args map[string]json.RawMessage) {
 	t.Helper()
-	i := slices.IndexFunc(operations, func(make func(*Agent) operation) bool { return make(nil).method == method })
-	if i < 0 {
+	op := operationNamed(method)
+	if op.do == nil {
 		return
 	}
-	_, err := th.handler(operations[i](th.Agent))(within(t, patience), &rpc.Request{
+	_, err := th.handler(op)(within(t, patience), &rpc.Request{
 		Method: method, IsCall: true, Args: args, Context: rpc.AdminContext(),
 	})
 	if err != nil {
 		t.Logf("%s: %v", method, err)
 	}
+}
+
+// operationNamed is the operation of a method; none where it is not one of a compute node's.
+func operationNamed(method string) operation {
+	for _, make := range operations {
+		if op := make(nil); op.method == method {
+			return op
+		}
+	}
+	return operation{}
 }

@@ -43,7 +43,7 @@ type spawn struct {
 // which addresses libvirt put its tagged devices.
 func (s *spawn) steps() []step {
 	return []step{
-		{name: "plug", do: s.plugPorts, undo: func(ctx context.Context) error { return s.unplug(ctx, s.vifs) }},
+		{name: "plug", do: s.plugPorts, undo: s.unplugPorts},
 		{name: "define", do: s.define, undo: s.removeDomain},
 		{name: "config drive", do: s.writeConfigDrive},
 		{name: "start", do: s.start},
@@ -133,6 +133,14 @@ func (s *spawn) plugPorts(ctx context.Context) error {
 	}
 	s.plugged = s.waiters.expect(keys...)
 	return s.plug(ctx, s.vifs)
+}
+
+// unplugPorts takes the ports off the host; that Neutron connects them is no longer waited for.
+func (s *spawn) unplugPorts(ctx context.Context) error {
+	if s.plugged != nil {
+		s.plugged.forget()
+	}
+	return s.unplug(ctx, s.vifs)
 }
 
 // define describes the guest to libvirt and records what its description rests on, so that a later start gives the

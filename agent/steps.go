@@ -43,13 +43,36 @@ func (t *task) run(ctx context.Context, steps []step) error {
 	for i, s := range steps {
 		t.reach(s.name, i+1, len(steps))
 		began := time.Now()
-		err := s.perform(ctx)
+		err := t.obstructed(s).perform(ctx)
 		t.log.WithField("step", s.name).WithField("dur", time.Since(began).Round(time.Millisecond)).Debug("step done")
 		if err := withCause(ctx, err); err != nil {
 			return errors.Join(err, t.undo(ctx, steps[:i+1]))
 		}
 	}
 	return nil
+}
+
+// obstacle says why a step of an operation fails instead of being done; nil if it does not. It is how tests break steps.
+type obstacle func(operation, step string) error
+
+// obstructed is the step, and those beside it, with the obstacle in the way.
+func (t *task) obstructed(s step) step {
+	if t.obstacle == nil {
+		return s
+	}
+	do := s.do
+	s.do = func(ctx context.Context) error {
+		if err := t.obstacle(t.op.method, s.name); err != nil {
+			return err
+		}
+		return do(ctx)
+	}
+	beside := make([]step, len(s.beside))
+	for i, b := range s.beside {
+		beside[i] = t.obstructed(b)
+	}
+	s.beside = beside
+	return s
 }
 
 // withCause adds to how something ended why ctx has, if it has: calls that were cut off say only that they were.

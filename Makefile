@@ -58,6 +58,7 @@ test-openstack: build/bolide $(CLOUD) | deps-openstack ## drive Bolide through t
 	$(CLOUD) --node $(NODE) test $(OPS)
 
 test-faults: | deps-test deps-demo ## break the node and all it needs, and say after how long it works again (25 minutes)
+	$(GO) test -count=1 -timeout 20m ./agent -run TestBrokenSteps -every-step
 	$(GO) test -count=1 -timeout 40m ./test/faults -v -faults.all
 
 test-moves: | deps-test ## move guests between two hosts while agents and libvirtds are killed and the link is cut, 50 times (5 minutes)

@@ -43,7 +43,7 @@ lint: $(LINT) | deps-build
 	$(GO) mod tidy -diff
 
 race: | deps-test deps-demo
-	$(GO) test -race -short ./...
+	$(GO) test -race -short -timeout 25m ./...
 
 $(LINT):
 	GOBIN=$(abspath build/tools) $(GO) install $(GOLANGCI)
@@ -52,7 +52,7 @@ $(LINT):
 # -- tests ---------------------------------------------------------------------
 
 test: | deps-test deps-demo ## every test that needs no OpenStack; starts its own RabbitMQ, libvirtd and networks
-	$(GO) test ./...
+	$(GO) test -timeout 25m ./...
 
 test-openstack: build/bolide $(CLOUD) | deps-openstack ## drive Bolide through the API of a real OpenStack (OPS="build delete", NODE=nova)
 	$(CLOUD) --node $(NODE) test $(OPS)
@@ -109,7 +109,7 @@ down: $(CLOUD) build/bolide-demo ## take the clouds down that the above left run
 bench: build/bolide $(CLOUD) | deps-openstack deps-peer deps-test ## measure Bolide and Nova's own node on this machine
 	$(CLOUD) bench-images --json build/bench-images.json
 	$(CLOUD) bench --json build/bench.json
-	$(GO) test ./test/moves -run '^TestCrowd$$' -count 1 -v -timeout 30m -args -crowd 200
+	$(GO) test -timeout 25m ./...t/moves -run '^TestCrowd$$' -count 1 -v -timeout 30m -args -crowd 200
 
 # -- what the above need ---------------------------------------------------------
 

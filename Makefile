@@ -109,7 +109,7 @@ down: $(CLOUD) build/bolide-demo ## take the clouds down that the above left run
 bench: build/bolide $(CLOUD) | deps-openstack deps-peer deps-test ## measure Bolide and Nova's own node on this machine
 	$(CLOUD) bench-images --json build/bench-images.json
 	$(CLOUD) bench --json build/bench.json
-	$(GO) test -timeout 25m ./...t/moves -run '^TestCrowd$$' -count 1 -v -timeout 30m -args -crowd 200
+	$(GO) test ./test/moves -run '^TestCrowd$$' -count 1 -v -timeout 30m -args -crowd 200
 
 # -- what the above need ---------------------------------------------------------
 

@@ -56,12 +56,21 @@ func newNeutron(t *testing.T, extensions ...string) *neutron {
 }
 
 func (n *neutron) add(collection string, o object) object {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.insert(collection, o)
+}
+
+// insert adds; the caller holds n.mu.
+func (n *neutron) insert(collection string, o object) object {
 	n.lists[collection] = append(n.lists[collection], o)
 	return o
 }
 
 // port adds one that existed before.
-func (n *neutron) port(id string, more object) object {
+func (n *neutron) port(id string, more object) object { return n.add("ports", newPort(id, more)) }
+
+func newPort(id string, more object) object {
 	p := object{
 		"id": id, "network_id": "net-a", "tenant_id": tenant, "mac_address": "fa:16:3e:00:00:99", "status": "DOWN",
 		"admin_state_up": true, "fixed_ips": []object{{"subnet_id": "sub-a", "ip_address": "10.0.0.99"}}, "device_id": "",
@@ -71,7 +80,7 @@ func (n *neutron) port(id string, more object) object {
 	for name, v := range more {
 		p[name] = v
 	}
-	return n.add("ports", p)
+	return p
 }
 
 func (n *neutron) find(collection, id string) object {
@@ -161,9 +170,9 @@ func (n *neutron) create(w http.ResponseWriter, r *http.Request, user string) {
 	n.made++
 	id := fmt.Sprintf("port-%d", n.made)
 	address := fmt.Sprintf("10.0.0.%d", 10+n.made)
-	p := n.port(id, object{
+	p := n.insert("ports", newPort(id, object{
 		"mac_address": fmt.Sprintf("fa:16:3e:00:00:%02d", n.made), "fixed_ips": []object{{"subnet_id": "sub-a", "ip_address": address}},
-	})
+	}))
 	if qos := n.lists["networks"][0]["qos"]; qos != nil {
 		p["resource_request"] = qos
 	}

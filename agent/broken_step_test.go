@@ -133,7 +133,7 @@ func TestBrokenSteps(t *testing.T) {
 				if !ok {
 					want, ok = c.outcomes[s.operation]
 				}
-				if !*everyStep && i%3 != 0 && (want.costly() || testing.Short()) {
+				if !*everyStep && i%3 != 0 && want.costly() {
 					continue
 				}
 				t.Run(s.String(), func(t *testing.T) {

@@ -118,6 +118,9 @@ func startsLike(t *testing.T, path, format string) bool {
 // TestRootDisks makes the root disk from images of every format, for both kinds of disks, with the cache keeping images
 // raw and as they came.
 func TestRootDisks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("minutes under the race detector")
+	}
 	const size = gib // of the flavor
 	for _, c := range []struct {
 		kind, keep string

@@ -27,6 +27,9 @@ type theatre struct {
 // newTheatre starts the node, with images and a network.
 func newTheatre(t *testing.T) *theatre {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("minutes under the race detector")
+	}
 	n := newNode(t, map[string]string{"DEFAULT.shutdown_timeout": "5"})
 	n.conductor.fields = allFields
 	n.connectPorts(t)

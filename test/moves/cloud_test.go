@@ -152,7 +152,7 @@ func twoHosts(t *testing.T, more string) *cloud {
 	}
 	c.connect()
 	for name, h := range c.hosts {
-		c.agents.follow(h.links())
+		c.agents.follow(c.t, h.links())
 		for _, address := range c.services() {
 			h.relay(address)
 		}

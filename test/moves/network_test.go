@@ -167,11 +167,16 @@ func (a *agents) all() map[string]bool {
 	return all
 }
 
-// follow has the agents look after one more host.
-func (a *agents) follow(links *netlink.Handle) {
+// follow has the agents look after one more host until the test ends.
+func (a *agents) follow(t *testing.T, links *netlink.Handle) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.hosts = append(a.hosts, links)
+	t.Cleanup(func() { // before links are closed
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.hosts = slices.DeleteFunc(a.hosts, func(h *netlink.Handle) bool { return h == links })
+	})
 }
 
 // relay lets the host reach what listens on an address of the test's loopback at the same address.

@@ -121,6 +121,7 @@ func (l *Link) WaitUp(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
+			state = l.State() // attempts that fail change nothing but its error
 			return fmt.Errorf("wait for the AMQP server %s (%s): %w", state.Peer, state.Err, ctx.Err())
 		}
 	}

@@ -13,6 +13,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netns"
+
+	"bolide/test/child"
 )
 
 // settleTime bounds how long a program of Open vSwitch takes to answer or end.
@@ -30,7 +34,7 @@ type ovs struct {
 // program is a running one.
 type program struct {
 	*exec.Cmd
-	ended chan struct{}
+	ended <-chan struct{}
 }
 
 // newOVS starts ovsdb-server alone; the rows need no more.
@@ -78,23 +82,13 @@ func (o *ovs) database() *database {
 func (o *ovs) start(name string, args ...string) *program {
 	o.tb.Helper()
 	var output bytes.Buffer
-	p := &program{Cmd: exec.Command(name, args...), ended: make(chan struct{})}
+	p := &program{Cmd: exec.Command(name, args...)}
 	p.Env = append(os.Environ(), "OVS_RUNDIR="+o.dir, "OVS_DBDIR="+o.dir, "OVS_LOGDIR="+o.dir, "LC_ALL=C")
 	p.Stdout, p.Stderr = io.Discard, &output
-	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // not to outlive a test that panics
-	started := make(chan error)
-	go func() {
-		defer close(p.ended)
-		o.ns.do(func() { // the thread stays: the program is to die with its parent, which is the thread
-			err := p.Start()
-			started <- err
-			if err == nil {
-				_ = p.Wait()
-			}
-		})
-	}()
-	if err := <-started; err != nil {
-		o.tb.Fatalf("start %s: %v", name, err)
+	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var err error
+	if p.ended, err = child.StartAfter(p.Cmd, func() error { return netns.Set(o.ns.handle) }); err != nil {
+		o.tb.Fatal(err)
 	}
 	o.tb.Cleanup(func() {
 		p.stop(o.tb)

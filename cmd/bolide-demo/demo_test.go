@@ -13,14 +13,17 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"bolide/test/child"
 )
 
 // demoRun is the real program in a process group of its own, as a shell starts it.
 type demoRun struct {
-	t   *testing.T
-	dir string
-	cmd *exec.Cmd
-	out *lockedBuffer
+	t     *testing.T
+	dir   string
+	cmd   *exec.Cmd
+	ended <-chan struct{}
+	out   *lockedBuffer
 }
 
 type lockedBuffer struct {
@@ -103,8 +106,8 @@ func start(t *testing.T, bin string, args ...string) *demoRun {
 	all := append([]string{"--dir", r.dir, "--bolide", filepath.Join(bin, "bolide"), "--kernel", kernel}, args...)
 	r.cmd = exec.Command(filepath.Join(bin, "bolide-demo"), all...)
 	r.cmd.Stdout, r.cmd.Stderr = r.out, io.MultiWriter(r.out)
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := r.cmd.Start(); err != nil {
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if r.ended, err = child.Start(r.cmd); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -113,14 +116,12 @@ func start(t *testing.T, bin string, args ...string) *demoRun {
 // end waits for the program and returns its status.
 func (r *demoRun) end(limit time.Duration) int {
 	r.t.Helper()
-	ended := make(chan error, 1)
-	go func() { ended <- r.cmd.Wait() }()
 	select {
-	case <-ended:
+	case <-r.ended:
 		return r.cmd.ProcessState.ExitCode()
 	case <-time.After(limit):
 		_ = r.cmd.Process.Kill()
-		<-ended
+		<-r.ended
 		r.t.Fatalf("it did not end within %s:\n%s", limit, r.out)
 		return -1
 	}

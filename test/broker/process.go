@@ -6,13 +6,15 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"bolide/test/child"
 )
 
-// process is a child with its own process group, reaped by its own goroutine.
+// process is a child with its own process group.
 type process struct {
 	cmd  *exec.Cmd
 	log  string
-	done chan struct{} // closed once the child is reaped
+	done <-chan struct{} // closed once the child is reaped
 }
 
 // spawn starts cmd with its output in the file log. The child dies with us.
@@ -23,16 +25,12 @@ func spawn(cmd *exec.Cmd, log string) (*process, error) {
 	}
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %v: %w", cmd.Args, err)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	done, err := child.Start(cmd)
+	if err != nil {
+		return nil, err
 	}
-	p := &process{cmd: cmd, log: log, done: make(chan struct{})}
-	go func() {
-		defer close(p.done)
-		_ = cmd.Wait() // how it ended is in its log
-	}()
-	return p, nil
+	return &process{cmd: cmd, log: log, done: done}, nil
 }
 
 func (p *process) signal(s syscall.Signal) error {

@@ -3,6 +3,7 @@ package faults
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +19,7 @@ import (
 
 	"bolide/agent"
 	"bolide/agent/config"
+	"bolide/test/child"
 	"bolide/test/controller"
 )
 
@@ -152,17 +154,19 @@ func (c *Cloud) spawn(conf string) (*Node, error) {
 	n := &Node{cmd: exec.Command(self), ready: make(chan struct{}), done: make(chan struct{})}
 	n.cmd.Env = append(os.Environ(), nodeVariable+"="+conf)
 	n.cmd.Stderr = log
-	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	output, err := n.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
+	output, said := io.Pipe()
+	n.cmd.Stdout = said
 	if n.input, err = n.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	if err := n.cmd.Start(); err != nil {
+	ended, err := child.Start(n.cmd)
+	if err != nil {
 		return nil, err
 	}
+	go func() {
+		<-ended
+		said.Close()
+	}()
 	go n.follow(output)
 	return n, nil
 }
@@ -179,7 +183,9 @@ func (n *Node) follow(output io.Reader) {
 			n.mu.Unlock()
 		}
 	}
-	n.err = n.cmd.Wait()
+	if how := n.cmd.ProcessState; !how.Success() {
+		n.err = errors.New(how.String())
+	}
 	close(n.done)
 }
 

@@ -7,11 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"bolide/test/child"
 )
 
 // holderScript runs as the first process of the namespaces: it mounts the private
@@ -36,7 +37,7 @@ while :; do sleep 3600 & wait $!; done
 // process is a child with its end observable.
 type process struct {
 	pid  int
-	done chan struct{} // closed when the process has ended and is collected
+	done <-chan struct{} // closed when the process has ended and is collected
 }
 
 func (p *process) signal(s syscall.Signal) error {
@@ -74,15 +75,13 @@ func startHolder(dir string, h Host) (*process, error) {
 	defer read.Close()
 	cmd := exec.Command("/bin/sh", args...)
 	cmd.Stdout, cmd.Stderr = write, write
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: flags,
-		Pdeathsig:  syscall.SIGKILL,
-	}
-	p, err := start(cmd, nil)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
+	done, err := child.Start(cmd)
 	write.Close()
 	if err != nil {
 		return nil, err
 	}
+	p := &process{cmd.Process.Pid, done}
 	line, err := bufio.NewReader(read).ReadString('\n')
 	if err != nil || line != "ready\n" {
 		p.kill()
@@ -97,37 +96,15 @@ func startIn(holder *process, name string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(exec.Command(path, args...), func() error { return enter(holder.pid) })
+	return startCommandIn(holder, exec.Command(path, args...))
 }
 
-// start runs a command from a thread of its own, which first does before. The
-// thread waits for the command's end, because Pdeathsig is about the thread that
-// started the process, and is thrown away afterwards, because it may have entered
-// other namespaces.
-func start(cmd *exec.Cmd, before func() error) (*process, error) {
-	p := &process{done: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		defer close(p.done)
-		if before != nil {
-			if err := before(); err != nil {
-				started <- err
-				return
-			}
-		}
-		if err := cmd.Start(); err != nil {
-			started <- err
-			return
-		}
-		p.pid = cmd.Process.Pid
-		started <- nil
-		_ = cmd.Wait() // how it ended is for the one who ended it
-	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+func startCommandIn(holder *process, cmd *exec.Cmd) (*process, error) {
+	done, err := child.StartAfter(cmd, func() error { return enter(holder.pid) })
+	if err != nil {
+		return nil, err
 	}
-	return p, nil
+	return &process{cmd.Process.Pid, done}, nil
 }
 
 // enter moves the calling thread into the mount, network and host name namespaces of a process

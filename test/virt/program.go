@@ -14,7 +14,7 @@ type Program struct{ process *process }
 func (d *Daemon) Run(out io.Writer, path string, args ...string) (*Program, error) {
 	cmd := exec.Command(path, args...)
 	cmd.Stdout, cmd.Stderr = out, out
-	p, err := start(cmd, func() error { return enter(d.holder.pid) })
+	p, err := startCommandIn(d.holder, cmd)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,8 @@
 package controller
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -102,44 +101,24 @@ func (c *cloud) seed(project string) {
 }
 
 // ask makes an HTTP request and reads the JSON answer into out, unless that is
-// nil. It returns the status.
+// nil. It returns the status of a refusal; 0 = none.
 func (c *cloud) ask(method, url string, in, out any) int {
 	c.t.Helper()
-	var body io.Reader
-	if in != nil {
-		raw, err := json.Marshal(in)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		body = bytes.NewReader(raw)
+	err := Client{Token: c.token, HTTP: http.DefaultClient}.Ask(c.t.Context(), method, url, in, out)
+	var refused *Refusal
+	if errors.As(err, &refused) {
+		return refused.Status
 	}
-	r, err := http.NewRequestWithContext(c.t.Context(), method, url, body)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	r.Header.Set("X-Auth-Token", c.token)
-	r.Header.Set("OpenStack-API-Version", "placement 1.30")
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if out != nil && resp.StatusCode < 300 {
-		if err := json.Unmarshal(raw, out); err != nil {
-			c.t.Fatalf("%s %s: %v: %s", method, url, err, raw)
-		}
-	}
-	return resp.StatusCode
+	return 0
 }
 
 // must is ask for a request that has to succeed.
 func (c *cloud) must(method, url string, in, out any) {
 	c.t.Helper()
-	if status := c.ask(method, url, in, out); status >= 300 {
+	if status := c.ask(method, url, in, out); status != 0 {
 		c.t.Fatalf("%s %s: status %d", method, url, status)
 	}
 }

@@ -1,13 +1,12 @@
 package faults
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
+
+	"bolide/test/controller"
 )
 
 // Server is what the API tells of a guest.
@@ -20,47 +19,10 @@ type Server struct {
 	Fault  struct{ Message string }
 }
 
-// StatusError is an answer that refuses.
-type StatusError struct {
-	Status int
-	Text   string
-}
-
-func (e *StatusError) Error() string { return fmt.Sprintf("status %d: %s", e.Status, e.Text) }
-
 // Ask makes a request of a service, by its type in the catalog, and reads the
 // answer into out, unless that is nil.
 func (c *Cloud) Ask(ctx context.Context, method, service, path string, in, out any) error {
-	var body io.Reader
-	if in != nil {
-		raw, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(raw)
-	}
-	r, err := http.NewRequestWithContext(ctx, method, c.URL(service)+path, body)
-	if err != nil {
-		return err
-	}
-	r.Header.Set("X-Auth-Token", c.token)
-	r.Header.Set("OpenStack-API-Version", "placement 1.30")
-	resp, err := c.http.Do(r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode >= 300 {
-		return fmt.Errorf("%s %s: %w", method, path, &StatusError{resp.StatusCode, string(raw)})
-	}
-	if out == nil || len(raw) == 0 {
-		return nil
-	}
-	return json.Unmarshal(raw, out)
+	return controller.Client{Token: c.token, HTTP: &c.http}.Ask(ctx, method, c.URL(service)+path, in, out)
 }
 
 // Request asks for a guest and returns its id.

@@ -17,6 +17,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"bolide/test/child"
+	"bolide/test/controller"
 	"bolide/test/virt"
 )
 
@@ -198,7 +199,7 @@ func (g *ground) await(id string, status ...string) Server {
 	var v Server
 	err := Until(g.ctx(), settleLimit, func() (err error) {
 		v, err = g.Show(g.ctx(), id)
-		var refused *StatusError
+		var refused *controller.Refusal
 		if errors.As(err, &refused) && refused.Status == 404 {
 			v, err = Server{Status: "DELETED"}, nil
 		}
@@ -220,7 +221,7 @@ func (g *ground) await(id string, status ...string) Server {
 func (g *ground) drop(id string) {
 	g.t.Helper()
 	if err := g.Delete(g.ctx(), id); err != nil {
-		var refused *StatusError
+		var refused *controller.Refusal
 		if !errors.As(err, &refused) || refused.Status != 404 {
 			g.t.Fatal(err)
 		}

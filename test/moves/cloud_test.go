@@ -1,9 +1,8 @@
 package moves
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -228,48 +227,25 @@ func (h *host) start() {
 	})
 }
 
-// ask makes a request and reads the answer into out. It returns the status.
+// ask makes a request and reads the answer into out. It returns the status of a refusal; 0 = none.
 func (c *cloud) ask(method, url string, in, out any) int {
 	c.t.Helper()
-	var body io.Reader
-	if in != nil {
-		raw, err := json.Marshal(in)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		body = bytes.NewReader(raw)
+	err := controller.Client{Token: c.token, HTTP: &http.Client{Timeout: patience}}.Ask(context.Background(), method, url, in, out)
+	var refused *controller.Refusal
+	if errors.As(err, &refused) {
+		c.t.Log(err)
+		return refused.Status
 	}
-	r, err := http.NewRequest(method, url, body) //nolint:noctx // bounded by the client
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	r.Header.Set("X-Auth-Token", c.token)
-	r.Header.Set("OpenStack-API-Version", "placement 1.30")
-	resp, err := (&http.Client{Timeout: patience}).Do(r)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if resp.StatusCode >= 300 {
-		c.t.Logf("%s %s: %d %s", method, url, resp.StatusCode, raw)
-		return resp.StatusCode
-	}
-	if out != nil {
-		if err := json.Unmarshal(raw, out); err != nil {
-			c.t.Fatalf("%s %s: %v: %s", method, url, err, raw)
-		}
-	}
-	return resp.StatusCode
+	return 0
 }
 
 // must is ask for what has to succeed.
 func (c *cloud) must(method, url string, in, out any) {
 	c.t.Helper()
-	if status := c.ask(method, url, in, out); status >= 300 {
+	if status := c.ask(method, url, in, out); status != 0 {
 		c.t.Fatalf("%s %s: status %d", method, url, status)
 	}
 }

@@ -124,6 +124,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		departures: &departures{},
 		stopJobs:   stop,
 	}
+	// ended by windDown and by Hurry; under a context of Run both would end when a stop begins
 	a.deaf, a.deafen = context.WithCancel(context.Background())
 	a.hurried, a.hurry = context.WithCancel(context.Background())
 	a.reloadable.Store(cfg)

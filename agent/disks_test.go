@@ -43,6 +43,17 @@ func (n *node) uploaded(t *testing.T, format, path string) imageRecord {
 	if err != nil {
 		t.Fatal(err)
 	}
+	n.upload(t, r.ID(), path)
+	record, err := n.cloud.Images().Get(within(t, patience), identity(nil), r.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return recordOf(record)
+}
+
+// upload gives the image service a file as the image's data.
+func (n *node) upload(t *testing.T, id, path string) {
+	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -52,15 +63,9 @@ func (n *node) uploaded(t *testing.T, format, path string) imageRecord {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := within(t, patience)
-	if err := n.cloud.Images().Upload(ctx, identity(nil), r.ID(), cloud.Upload{Body: f, Size: st.Size()}); err != nil {
+	if err := n.cloud.Images().Upload(within(t, patience), identity(nil), id, cloud.Upload{Body: f, Size: st.Size()}); err != nil {
 		t.Fatal(err)
 	}
-	record, err := n.cloud.Images().Get(ctx, identity(nil), r.ID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return recordOf(record)
 }
 
 // building is the making of a guest from the image.

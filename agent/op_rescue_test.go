@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"bolide/agent/cloud"
 	"bolide/hypervisor"
 	"bolide/rpc/nova"
 	"bolide/test/controller/image"
@@ -30,18 +29,7 @@ func (n *node) bootableImage(t *testing.T, name string, properties image.Record)
 	if err := virt.WriteBootDisk(path); err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := n.cloud.Images().Upload(within(t, patience), identity(nil), r.ID(), cloud.Upload{Body: f, Size: st.Size()}); err != nil {
-		t.Fatal(err)
-	}
+	n.upload(t, r.ID(), path)
 	return r.ID()
 }
 

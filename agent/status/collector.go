@@ -37,7 +37,7 @@ func (c *sourceCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *sourceCollector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), c.timeout) // the interface hands no context down
 	defer cancel()
 	s := c.source.Snapshot(ctx)
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {

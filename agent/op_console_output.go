@@ -42,8 +42,8 @@ func opConsoleOutput(*Agent) operation {
 // allLines asks for the whole log.
 const allLines = -1
 
-// tailArgument reads how many lines are asked for. Nova's API sends a number, a text or null; what is neither a
-// number nor null asks for nothing.
+// tailArgument reads how many lines are asked for. Nova's API sends a number, a text or null, where null and what is
+// below 0 ask for all; what is neither a number nor null asks for nothing.
 func tailArgument(raw json.RawMessage) (int, error) {
 	var v any
 	if len(raw) == 0 {
@@ -56,13 +56,13 @@ func tailArgument(raw json.RawMessage) (int, error) {
 	case nil:
 		return allLines, nil
 	case float64:
-		return max(int(v), 0), nil
+		return max(int(v), allLines), nil
 	case string:
 		n, err := strconv.Atoi(v)
 		if err != nil {
 			return 0, nil
 		}
-		return max(n, 0), nil
+		return max(n, allLines), nil
 	}
 	return 0, nil
 }

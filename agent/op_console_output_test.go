@@ -9,7 +9,7 @@ import (
 )
 
 func TestTailArgument(t *testing.T) {
-	for raw, want := range map[string]int{"": allLines, "null": allLines, "3": 3, `"7"`: 7, `"x"`: 0, "-2": 0, "[]": 0} {
+	for raw, want := range map[string]int{"": allLines, "null": allLines, "3": 3, `"7"`: 7, `"x"`: 0, "-1": allLines, `"-2"`: allLines, "0": 0, "[]": 0} {
 		got, err := tailArgument(json.RawMessage(raw))
 		if err != nil || got != want {
 			t.Errorf("tail_length %s: %d, %v; want %d", raw, got, err, want)

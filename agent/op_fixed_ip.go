@@ -2,9 +2,11 @@ package agent
 
 import (
 	"context"
+	"time"
 
 	"bolide/agent/cloud"
 	"bolide/agent/network"
+	"bolide/rpc/nova"
 )
 
 // fixedIPChange is one of the changes that package network makes to an instance's addresses.
@@ -40,7 +42,8 @@ func opRemoveFixedIP(*Agent) operation {
 	}
 }
 
-// changeAddresses makes the change in Neutron and writes what it left to the info cache.
+// changeAddresses makes the change in Neutron and writes what it left to the info cache, and that the server has changed,
+// which clients wait for.
 func (t *task) changeAddresses(ctx context.Context, n news, r network.FixedIPRequest, change fixedIPChange) error {
 	if err := t.load(ctx); err != nil {
 		return err
@@ -55,6 +58,10 @@ func (t *task) changeAddresses(ctx context.Context, n news, r network.FixedIPReq
 	if err := t.cachePorts(ctx, vifs); err != nil {
 		return err
 	}
+	t.inst.Set("updated_at", time.Now())
+	if err := t.cond.SaveInstance(ctx, t.inst, nova.Expect{}); err != nil {
+		return err
+	}
 	t.inform(ctx, n, phaseEnd, detail{ports: vifs})
 	return nil
 }
@@ -62,7 +69,7 @@ func (t *task) changeAddresses(ctx context.Context, n news, r network.FixedIPReq
 // opInjectNetworkInfo reads the guest's ports anew: action injectNetworkInfo. libvirt guests have nothing to be told.
 func opInjectNetworkInfo(*Agent) operation {
 	return operation{
-		method: "inject_network_info", queued: true,
+		method: "inject_network_info", queued: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			if err := t.load(ctx); err != nil {
 				return nil, err

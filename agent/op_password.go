@@ -22,6 +22,9 @@ func opSetAdminPassword(*Agent) operation {
 				return nil, err
 			}
 			failure := t.setPassword(ctx, orEmpty(password))
+			if failure == nil {
+				t.keepPassword(orEmpty(password))
+			}
 			if failure != nil && nova.ClassOf(failure) == "" {
 				// what libvirt said may hold the password
 				failure = passwordFailed(t.inst.UUID(), "error setting admin password").Because(failure)

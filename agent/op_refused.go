@@ -31,8 +31,14 @@ var computeMethods = []string{
 func refused(method string) operation {
 	return operation{
 		method: method, event: "compute_" + method, clearsTask: true, keepsFault: true,
-		do: func(context.Context, *task) (any, error) {
-			return nil, nova.NotImplemented(method + " is not supported by this compute service")
-		},
+		do: func(context.Context, *task) (any, error) { return nil, refusal(method) },
 	}
+}
+
+func refusal(method string) error {
+	text := method + " is not supported by this compute service"
+	if method == "reserve_block_device_name" { // what users attach a volume with; the API knows no other refusal of it
+		return nova.NewError("InvalidVolume", map[string]any{"reason": text})
+	}
+	return nova.NotImplemented(text)
 }

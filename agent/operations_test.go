@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"bolide/rpc/nova"
 )
 
 func TestOperationsAreMethodsOfTheInterface(t *testing.T) {
@@ -21,6 +23,15 @@ func TestOperationsAreMethodsOfTheInterface(t *testing.T) {
 			t.Errorf("%s is served twice", method)
 		}
 		seen[method] = true
+	}
+}
+
+// TestRefusals: each is one that Nova's API has an answer for.
+func TestRefusals(t *testing.T) {
+	for method, class := range map[string]string{"reserve_block_device_name": "InvalidVolume", "swap_volume": "NotImplementedError"} {
+		if err := refusal(method); nova.ClassOf(err) != class || !strings.Contains(err.Error(), "not supported by this compute service") {
+			t.Errorf("%s: %v, want %s", method, err, class)
+		}
 	}
 }
 

@@ -168,10 +168,13 @@ func TestBindHost(t *testing.T) {
 	if !network.Is(err, network.PortBindingFailed) {
 		t.Errorf("to a host without an agent: %v", err)
 	}
+
+	n = newNeutron(t) // the other may still serve a request that the error has cut off
+	guest(n, nil)
+	svc, id = n.open()
 	n.port("wide", object{"device_id": instance, "resource_request": object{"resources": object{"X": 1}}})
-	updates := n.asked("PUT")
 	err = svc.BindHost(t.Context(), id, network.HostRequest{InstanceUUID: instance, ProjectID: tenant, Host: "other"})
-	if !network.Is(err, network.PortUpdateFailed) || n.asked("PUT") != updates {
+	if !network.Is(err, network.PortUpdateFailed) || n.asked("PUT") != 0 {
 		t.Errorf("without a provider for the bandwidth: %v, %q", err, n.requests)
 	}
 }

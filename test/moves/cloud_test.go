@@ -20,15 +20,12 @@ import (
 	"bolide/test/controller/compute"
 	"bolide/test/controller/identity"
 	"bolide/test/controller/network"
+	"bolide/test/hosts"
 	"bolide/test/virt"
 )
 
-const (
-	// patience is how long tests wait for what should come soon.
-	patience = 2 * time.Minute
-	// statePath is where each host keeps its state and its guests: on both the same, and on each its own.
-	statePath = "/var/lib/libvirt/nova"
-)
+// patience is how long tests wait for what should come soon.
+const patience = 2 * time.Minute
 
 var (
 	rabbit broker.Shared
@@ -67,11 +64,10 @@ type cloud struct {
 	hosts                         map[string]*host
 }
 
-// host is a compute node with its libvirtd.
+// host is a compute host with its node.
 type host struct {
+	*hosts.Host
 	c       *cloud
-	name    string
-	daemon  *virt.Daemon
 	program *virt.Program
 	log     string
 }
@@ -79,7 +75,7 @@ type host struct {
 // newCloud starts everything but the nodes. More is appended to the nodes' configuration.
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
-	if err := virt.Missing(); err != nil {
+	if err := hosts.Missing(); err != nil {
 		t.Skip(err)
 	}
 	log := logrus.New()
@@ -139,23 +135,20 @@ func (c *cloud) seed(project string) {
 func twoHosts(t *testing.T, more string) *cloud {
 	t.Helper()
 	c := newCloud(t)
-	ssh := sshFiles(t)
-	for name := range addresses {
-		d := virt.StartOn(t, virt.Host{Name: name, Network: true, Binds: map[string]string{ssh: "/etc/ssh"}})
-		for _, dir := range []string{"nova", "nova/instances"} {
-			if err := os.Mkdir(filepath.Join(d.Root(), dir), 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-		c.hosts[name] = &host{c: c, name: name, daemon: d, log: filepath.Join(t.TempDir(), name+".log")}
+	pair, err := hosts.New(hosts.Options{Services: c.services()})
+	if err != nil {
+		t.Fatal(err)
 	}
-	c.connect()
-	for name, h := range c.hosts {
-		c.agents.follow(c.t, h.links())
-		for _, address := range c.services() {
-			h.relay(address)
+	t.Cleanup(func() {
+		if err := pair.Close(); err != nil {
+			t.Error(err)
 		}
-		h.startSSH()
+	})
+	for _, h := range pair.All() {
+		c.hosts[h.Name] = &host{Host: h, c: c, log: filepath.Join(t.TempDir(), h.Name+".log")}
+		c.agents.follow(c.t, h)
+	}
+	for name, h := range c.hosts {
 		h.configure(c.other(name), more)
 		h.start()
 	}
@@ -185,18 +178,13 @@ func (c *cloud) other(name string) *host {
 // configure writes the node's nova.conf.
 func (h *host) configure(other *host, more string) {
 	conf := h.c.NodeConf(controller.NodeOptions{
-		Host: h.name, StatePath: statePath, Socket: filepath.Join(statePath, "bolide.sock"),
+		Host: h.Name, StatePath: hosts.StatePath, Socket: filepath.Join(hosts.StatePath, "bolide.sock"),
 		More: fmt.Sprintf("[DEFAULT]\ndebug = true\nrpc_response_timeout = 5\nmy_ip = %s\n"+
-			"[libvirt]\nlive_migration_uri = %s\nlive_migration_inbound_addr = %[1]s\n%[3]s", h.address(), other.daemon.URI(), more),
+			"[libvirt]\nlive_migration_uri = %s\nlive_migration_inbound_addr = %[1]s\n%[3]s", h.Address, other.URI(), more),
 	})
-	if err := os.WriteFile(h.path("nova.conf"), []byte(conf), 0o600); err != nil {
+	if err := os.WriteFile(h.Path("nova.conf"), []byte(conf), 0o600); err != nil {
 		h.c.t.Fatal(err)
 	}
-}
-
-// path is a file of the node's state, as the test sees it.
-func (h *host) path(elements ...string) string {
-	return filepath.Join(append([]string{h.daemon.Root(), "nova"}, elements...)...)
 }
 
 // start runs the node.
@@ -207,7 +195,7 @@ func (h *host) start() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := h.daemon.Run(f, binary, "run", "--config-file", filepath.Join(statePath, "nova.conf"))
+	p, err := h.Run(f, binary, "run", "--config-file", filepath.Join(hosts.StatePath, "nova.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,12 +205,12 @@ func (h *host) start() {
 		select {
 		case <-p.Done():
 		case <-time.After(patience):
-			t.Errorf("node %s does not stop", h.name)
+			t.Errorf("node %s does not stop", h.Name)
 			p.Kill()
 		}
 		_ = f.Close()
 		if b, err := os.ReadFile(h.log); err == nil && t.Failed() {
-			t.Logf("node %s:\n%s", h.name, b[max(0, len(b)-20000):])
+			t.Logf("node %s:\n%s", h.Name, b[max(0, len(b)-20000):])
 		}
 	})
 }

@@ -93,7 +93,7 @@ func TestKilledInColdMigration(t *testing.T) {
 			killed = killed || s.killAt(victim, k.part, k.step)
 			v = s.rests()
 		}
-		t.Logf("%s killed at %s %q: %t; the guest is %s on %s, the move %s", victim.name, k.part, k.step, killed, v.Status, v.Host, s.last().Status)
+		t.Logf("%s killed at %s %q: %t; the guest is %s on %s, the move %s", victim.Name, k.part, k.step, killed, v.Status, v.Host, s.last().Status)
 		want := to
 		if stayed || k.decision == "revertResize" {
 			want = from
@@ -124,7 +124,7 @@ func (s *server) killAt(victim *host, operation, step string) bool {
 
 // at reports whether the node's journal tells of an operation at a step, or at any if that is "".
 func (h *host) at(operation, step string) bool {
-	files, err := filepath.Glob(h.path("bolide", "journal", "*.json"))
+	files, err := filepath.Glob(h.Path("bolide", "journal", "*.json"))
 	if err != nil {
 		h.c.t.Fatal(err)
 	}

@@ -91,7 +91,7 @@ func (h *host) measure(when string) {
 		}
 		page = append(page, time.Since(began))
 		began = time.Now()
-		if out, err := exec.Command(binary, "status", "--socket", h.path("bolide.sock")).CombinedOutput(); err != nil {
+		if out, err := exec.Command(binary, "status", "--socket", h.Path("bolide.sock")).CombinedOutput(); err != nil {
 			t.Fatalf("bolide status: %v: %s", err, out)
 		}
 		verb = append(verb, time.Since(began))
@@ -110,7 +110,7 @@ func (h *host) measure(when string) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	_, err = exec.Command(binary, "audit", "--socket", h.path("bolide.sock")).CombinedOutput()
+	_, err = exec.Command(binary, "audit", "--socket", h.Path("bolide.sock")).CombinedOutput()
 	audit := time.Since(began)
 	slices.Sort(page)
 	slices.Sort(verb)

@@ -9,7 +9,7 @@ import (
 )
 
 // socket asks a host's node.
-func (h *host) socket() *status.Client { return status.NewClient(h.path("bolide.sock")) }
+func (h *host) socket() *status.Client { return status.NewClient(h.Path("bolide.sock")) }
 
 // service is a compute service as the API shows it.
 type service struct {
@@ -38,7 +38,7 @@ func (h *host) restart() {
 	}
 	<-h.program.Done()
 	h.start()
-	h.c.until(h.name+" serves again", func() bool {
+	h.c.until(h.Name+" serves again", func() bool {
 		var s status.Snapshot
 		return h.socket().Get(h.c.t.Context(), "/v1/status", &s) == nil && s.Serving
 	})

@@ -97,7 +97,7 @@ func (s *server) ends(status string) {
 // guestOn is the guest as a host's libvirtd has it.
 func (h *host) guestOn(id string) (hypervisor.Guest, error) {
 	h.c.t.Helper()
-	v := hypervisor.New(hypervisor.Options{URI: h.daemon.URI(), Log: quiet()})
+	v := hypervisor.New(hypervisor.Options{URI: h.URI(), Log: quiet()})
 	stop := run(h.c.t, v)
 	defer stop()
 	return v.Guest(h.c.t.Context(), id)
@@ -116,12 +116,12 @@ func (s *server) isAt(name string) {
 func (s *server) isOnlyAt(name string) {
 	s.c.t.Helper()
 	here, there := s.c.hosts[name], s.c.other(name)
-	s.c.until("the guest to be gone on "+there.name, func() bool {
+	s.c.until("the guest to be gone on "+there.Name, func() bool {
 		_, err := there.guestOn(s.id)
 		return errors.Is(err, hypervisor.ErrNotFound)
 	})
-	s.c.until("files to be gone on "+there.name, func() bool { return len(there.files(s.id)) == 0 })
-	entries, err := os.ReadDir(here.path("instances", s.id))
+	s.c.until("files to be gone on "+there.Name, func() bool { return len(there.files(s.id)) == 0 })
+	entries, err := os.ReadDir(here.Path("instances", s.id))
 	if err != nil {
 		s.c.t.Error(err)
 	}
@@ -136,7 +136,7 @@ func (s *server) isOnlyAt(name string) {
 	if dirs := here.files(s.id); len(dirs) != 1 {
 		s.c.t.Errorf("directories of the guest on %s: %q", name, dirs)
 	}
-	s.c.until("the tap to be gone on "+there.name, func() bool { return len(there.taps()) == 0 })
+	s.c.until("the tap to be gone on "+there.Name, func() bool { return len(there.taps()) == 0 })
 	s.c.until("the port to be bound to "+name+" alone", func() bool {
 		hosts := s.bindings()
 		return len(hosts) == 1 && hosts[0] == name
@@ -154,7 +154,7 @@ func (s *server) isOnlyAt(name string) {
 // files are the guest's directories on a host: its own, and what moves set aside.
 func (h *host) files(id string) []string {
 	h.c.t.Helper()
-	all, err := filepath.Glob(h.path("instances", id+"*"))
+	all, err := filepath.Glob(h.Path("instances", id+"*"))
 	if err != nil {
 		h.c.t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func (c *cloud) allocated(consumer string) int {
 
 // console is what the guest has written on the host that it is on.
 func (h *host) console(id string) string {
-	b, err := os.ReadFile(h.path("instances", id, "console.log"))
+	b, err := os.ReadFile(h.Path("instances", id, "console.log"))
 	if err != nil {
 		return err.Error()
 	}
@@ -197,7 +197,7 @@ func TestGuestGoesAndComesBack(t *testing.T) {
 	c := twoHosts(t, "")
 	s := c.boot()
 	from := s.show().Host
-	to := c.other(from).name
+	to := c.other(from).Name
 	c.until("the guest to write", func() bool { return strings.Contains(c.hosts[from].console(s.id), "guest up") })
 	s.leave(to)
 	s.settles("ACTIVE", to)
@@ -223,7 +223,7 @@ func (s *server) abort() {
 }
 
 // elsewhere is the name of the host that the guest is not on.
-func (s *server) elsewhere(from string) string { return s.c.other(from).name }
+func (s *server) elsewhere(from string) string { return s.c.other(from).Name }
 
 func TestAbortedGuestStays(t *testing.T) {
 	c := twoHosts(t, slow)
@@ -253,8 +253,8 @@ func (h *host) killAgent() {
 
 func (h *host) killLibvirt() {
 	h.c.t.Helper()
-	h.daemon.Kill()
-	if err := h.daemon.Launch(); err != nil {
+	h.Kill()
+	if err := h.Launch(); err != nil {
 		h.c.t.Fatal(err)
 	}
 }
@@ -329,7 +329,7 @@ func TestDeletedOnTheWay(t *testing.T) {
 	for name, h := range c.hosts {
 		c.until("nothing to be left on "+name, func() bool {
 			_, derr := h.guestOn(s.id)
-			_, ferr := os.Stat(h.path("instances", s.id))
+			_, ferr := os.Stat(h.Path("instances", s.id))
 			return derr != nil && os.IsNotExist(ferr)
 		})
 	}
@@ -344,20 +344,20 @@ func TestDirectoryInTheWay(t *testing.T) {
 	s := c.boot()
 	from := s.show().Host
 	there := c.other(from)
-	kept := there.path("instances", s.id, "disk")
-	if err := os.Mkdir(there.path("instances", s.id), 0o755); err != nil {
+	kept := there.Path("instances", s.id, "disk")
+	if err := os.Mkdir(there.Path("instances", s.id), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(kept, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.leave(there.name)
+	s.leave(there.Name)
 	s.ends("failed")
 	s.settles("ACTIVE", from)
 	if b, err := os.ReadFile(kept); err != nil || string(b) != "precious" {
 		t.Errorf("the directory's content: %q, %v", b, err)
 	}
-	if err := os.RemoveAll(there.path("instances", s.id)); err != nil {
+	if err := os.RemoveAll(there.Path("instances", s.id)); err != nil {
 		t.Fatal(err)
 	}
 	s.isAt(from)

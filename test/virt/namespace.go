@@ -31,7 +31,7 @@ done
 if [ -e /dev/kvm ]; then mount --bind "$dir/nokvm" /dev/kvm; fi
 if [ -d /run/dbus ]; then mount --bind "$dir/empty" /run/dbus; fi
 echo ready
-while :; do sleep 3600 & wait $!; done
+while :; do sleep 3600 & wait $! || :; done
 `
 
 // process is a child with its end observable.

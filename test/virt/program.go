@@ -21,6 +21,16 @@ func (d *Daemon) Run(out io.Writer, path string, args ...string) (*Program, erro
 	return &Program{p}, nil
 }
 
+// Start is Run for a command that is more than its arguments. The channel is closed when it has ended and is collected;
+// how, cmd.ProcessState tells from then on.
+func (d *Daemon) Start(cmd *exec.Cmd) (<-chan struct{}, error) {
+	p, err := startCommandIn(d.holder, cmd)
+	if err != nil {
+		return nil, err
+	}
+	return p.done, nil
+}
+
 // Signal sends the program a signal; os.ErrProcessDone if it has ended.
 func (p *Program) Signal(s syscall.Signal) error { return p.process.signal(s) }
 

@@ -48,6 +48,7 @@ type Daemon struct {
 // Host is what a daemon's host has of its own, for tests with several hosts.
 type Host struct {
 	Name    string            // "" is the machine's
+	Dir     string            // where its files lie; "" is the system's directory of temporary files
 	Network bool              // a network without links, see Daemon.Network; else it is the machine's
 	Binds   map[string]string // directories that stand in for others, which must be there
 }
@@ -55,16 +56,10 @@ type Host struct {
 // Start runs a private libvirtd for the length of the test.
 func Start(tb testing.TB) *Daemon {
 	tb.Helper()
-	return StartOn(tb, Host{})
-}
-
-// StartOn is Start for a daemon on a host of its own.
-func StartOn(tb testing.TB, h Host) *Daemon {
-	tb.Helper()
 	if err := Missing(); err != nil {
 		tb.Skip(err)
 	}
-	d, err := newDaemon(h)
+	d, err := New()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -93,10 +88,11 @@ func Missing() error {
 }
 
 // New starts a private libvirtd for a TestMain. The caller must Close it.
-func New() (*Daemon, error) { return newDaemon(Host{}) }
+func New() (*Daemon, error) { return NewOn(Host{}) }
 
-func newDaemon(h Host) (*Daemon, error) {
-	dir, err := os.MkdirTemp("", "virt") // short: a unix socket's path has 108 bytes
+// NewOn is New for a daemon on a host of its own.
+func NewOn(h Host) (*Daemon, error) {
+	dir, err := os.MkdirTemp(h.Dir, "virt") // short: a unix socket's path has 108 bytes
 	if err != nil {
 		return nil, err
 	}
@@ -211,6 +207,17 @@ func (d *Daemon) Kill() {
 		d.daemon.kill()
 		d.daemon = nil
 	}
+}
+
+// KillAll ends libvirtd, every guest and every program of the host with SIGKILL.
+func (d *Daemon) KillAll() error {
+	p, err := startIn(d.holder, "sh", "-c", "kill -KILL -1") // of its own PID namespace, but for itself and the holder
+	if err != nil {
+		return err
+	}
+	<-p.done
+	d.Kill() // collects it
+	return nil
 }
 
 // Restart stops libvirtd and launches it again; guests run on.

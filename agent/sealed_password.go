@@ -40,7 +40,11 @@ func sealPassword(key, password string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the instance's key: %w", err)
 	}
-	recipient, ok := public.(ssh.CryptoPublicKey).CryptoPublicKey().(*rsa.PublicKey)
+	holder, ok := public.(ssh.CryptoPublicKey) // a certificate is none
+	if !ok {
+		return "", fmt.Errorf("the instance's key is a %s", public.Type())
+	}
+	recipient, ok := holder.CryptoPublicKey().(*rsa.PublicKey)
 	if !ok {
 		return "", fmt.Errorf("the instance's key is a %s", public.Type())
 	}

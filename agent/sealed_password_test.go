@@ -30,6 +30,7 @@ func TestKeptPassword(t *testing.T) {
 		"larger than the key":     {publicKey(t, key.Public()), strings.Repeat("x", 600), ""},
 		"another kind of key":     {publicKey(t, other.Public()), "s3same", "old"},
 		"no key":                  {"", "s3same", "old"},
+		"a certificate":           {certificate(t, key), "s3same", ""},
 		"what claims to be a key": {"ssh-rsa AAAA", "s3same", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -49,6 +50,20 @@ func TestKeptPassword(t *testing.T) {
 			}
 		})
 	}
+}
+
+// certificate is the key's, signed by itself.
+func certificate(t *testing.T, key *rsa.PrivateKey) string {
+	t.Helper()
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &ssh.Certificate{Key: signer.PublicKey(), CertType: ssh.UserCert}
+	if err := c.SignCert(rand.Reader, signer); err != nil {
+		t.Fatal(err)
+	}
+	return string(ssh.MarshalAuthorizedKey(c))
 }
 
 func publicKey(t *testing.T, key any) string {

@@ -104,6 +104,22 @@ var brokenSteps = []struct {
 	{recording: "reboot_soft", outcomes: map[string]outcome{"reboot_instance": {}}},
 	{recording: "detach_interface", off: true, outcomes: map[string]outcome{"detach_interface": {lost: true}}},
 	{recording: "set_admin_password", outcomes: map[string]outcome{"set_admin_password": {fault: "QEMU guest agent is not enabled"}}},
+	{recording: "add_fixed_ip", outcomes: map[string]outcome{"add_fixed_ip_to_instance": {lost: true}}},
+	{recording: "remove_fixed_ip", outcomes: map[string]outcome{"remove_fixed_ip_from_instance": {lost: true}}},
+	{recording: "backup", outcomes: map[string]outcome{"backup_instance": {}}},
+	{recording: "soft_delete", outcomes: map[string]outcome{
+		"soft_delete_instance": {record: "soft-delete/none on here", lost: true}, // the guest is off: said with the next write
+	}},
+	{recording: "restore", outcomes: map[string]outcome{
+		"restore_instance: end the running guest": {},
+		"restore_instance":                        {lost: true, again: true},
+	}},
+	{recording: "shelve_offload", outcomes: map[string]outcome{
+		"shelve_offload_instance: power off":  {},
+		"shelve_offload_instance: read ports": {},
+		"shelve_offload_instance":             {lost: true, again: true},
+		"shelve_offload_instance: leave host": {record: "shelved_offloaded/none on here", lost: true},
+	}},
 	{recording: "delete", outcomes: map[string]outcome{
 		"terminate_instance": {record: "error/none on here", lost: true, again: true},
 	}},
@@ -203,7 +219,7 @@ func (want outcome) checkTold(t *testing.T, s stepName, lines []string) {
 	if !want.silent {
 		end += ": " + text
 	}
-	if !slices.Contains(lines, end) {
+	if op.event != "" && !slices.Contains(lines, end) {
 		t.Errorf("%q is not in %q", end, lines)
 	}
 }

@@ -40,7 +40,7 @@ type asked struct {
 // users and operators see.
 var (
 	stateFields = []string{"vm_state", "task_state", "power_state", "host", "image_ref", "cleaned"}
-	allFields   = append(slices.Clone(stateFields), "launched_on", "launched_at", "terminated_at", "instance_type_id")
+	allFields   = append(slices.Clone(stateFields), "launched_on", "launched_at", "terminated_at", "updated_at", "instance_type_id")
 )
 
 func newRecorder() *recorder {
@@ -207,7 +207,7 @@ func orNone(v any) any {
 	return v
 }
 
-// written are the lines that tell of states, events and faults, in their order.
+// written are the lines that tell of states, events, faults and notifications, in their order.
 func (r *recorder) written() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -217,7 +217,7 @@ func (r *recorder) written() []string {
 func onlyWrites(lines []string) []string {
 	return slices.DeleteFunc(lines, func(line string) bool {
 		word, _, _ := strings.Cut(line, " ")
-		return !slices.Contains([]string{"save", "event", "fault", "action", "cast", "call", "migration", "Instance.destroy"}, word)
+		return !slices.Contains([]string{"save", "event", "fault", "action", "cast", "call", "migration", "Instance.destroy", "told"}, word)
 	})
 }
 

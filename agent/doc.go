@@ -23,7 +23,7 @@
 //   - operations.go: its line in the list
 //   - transition.go: the changes of state it makes
 //   - news.go: what is told of it, if Nova's node tells anything
-//   - sequence_test.go: its recording, which it is compared with
+//   - sequence_test.go: its recording, which it is compared with; where there is none, unrecorded_test.go: its request
 //   - broken_step_test.go: what becomes of it when each of its steps fails
 //   - test/openstack: the operation driven through Nova's API
 //   - docs/operations.md: its row

@@ -33,8 +33,11 @@ func (t *task) faultOf(failure error) error {
 // verb is what the user asked for.
 func (o operation) verb() string {
 	verb := strings.TrimSuffix(o.method, "_instance")
-	if verb == "build_and_run" {
+	switch verb {
+	case "build_and_run":
 		verb = "build"
+	case "add_fixed_ip_to", "remove_fixed_ip_from":
+		verb = verb[:strings.LastIndexByte(verb, '_')]
 	}
 	return strings.ReplaceAll(verb, "_", " ")
 }

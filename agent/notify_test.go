@@ -20,6 +20,12 @@ import (
 func (n *node) listen(t *testing.T, format string) *test.Hook {
 	t.Helper()
 	logger, hook := test.NewNullLogger()
+	n.tell(t, format, logger)
+	return hook
+}
+
+func (n *node) tell(t *testing.T, format string, logger *logrus.Logger) {
+	t.Helper()
 	cfg := *n.cfg
 	cfg.Notifier.Driver, cfg.Notifications.NotificationFormat = []string{"log"}, format
 	news, err := newAnnouncer(&cfg, n.link, logrus.NewEntry(logger))
@@ -27,7 +33,6 @@ func (n *node) listen(t *testing.T, format string) *test.Hook {
 		t.Fatal(err)
 	}
 	n.Agent.news = news
-	return hook
 }
 
 // told are the events that were told, each with the instance's states.

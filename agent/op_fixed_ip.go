@@ -58,6 +58,7 @@ func (t *task) changeAddresses(ctx context.Context, n news, r network.FixedIPReq
 	if err := t.cachePorts(ctx, vifs); err != nil {
 		return err
 	}
+	t.inst.Unset("updated_at") // written even where this copy says the same
 	t.inst.Set("updated_at", time.Now())
 	if err := t.cond.SaveInstance(ctx, t.inst, nova.Expect{}); err != nil {
 		return err

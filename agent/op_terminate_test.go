@@ -171,35 +171,6 @@ func TestDeleteThatFails(t *testing.T) {
 	n.isGone(t, g.UUID)
 }
 
-func TestSoftDeleteAndRestore(t *testing.T) {
-	n := newNode(t, nil)
-	uuid := n.unshelved(t, n.bootable(t))
-	n.conductor.forget()
-	if _, err := n.ask(t, opSoftDelete, nova.TaskSoftDeleting, nil); err != nil {
-		t.Fatal(err)
-	}
-	n.wrote(t, []string{
-		"event start compute_soft_delete_instance",
-		"save vm_state=soft-delete task_state=none power_state=4 if soft-deleting",
-		"event finish_with_failure compute_soft_delete_instance",
-	})
-	if power := n.power(t, uuid); power != nova.PowerShutdown {
-		t.Errorf("guest is %s", power)
-	}
-	n.conductor.forget()
-	if _, err := n.ask(t, opRestore, nova.TaskRestoring, nil); err != nil {
-		t.Fatal(err)
-	}
-	n.wrote(t, []string{
-		"event start compute_restore_instance",
-		"save vm_state=active task_state=none power_state=1 if restoring",
-		"event finish_with_failure compute_restore_instance",
-	})
-	if power := n.power(t, uuid); power != nova.PowerRunning {
-		t.Errorf("guest is %s", power)
-	}
-}
-
 func TestReclaim(t *testing.T) {
 	n := newNode(t, map[string]string{"DEFAULT.reclaim_instance_interval": "3600"})
 	g := n.boot(t)

@@ -20,9 +20,10 @@ import (
 // each thing that a user asked for.
 const recordings = "../rpc/nova/testdata"
 
-// recording is one of them.
+// recording is one of them, or what is asked for where there is none.
 type recording struct {
 	messages []message
+	made     []message // in the place of requests, where nothing was recorded
 }
 
 // message is one line of a recording.
@@ -70,7 +71,7 @@ func readRecording(t *testing.T, name string) recording {
 // requests are the messages that asked the node to do something: the first of each request of a user's that reached it
 // and that opened an event.
 func (r recording) requests() []message {
-	var out []message
+	out := r.made
 	for i, m := range r.messages {
 		id := m.Message.Request
 		asked := strings.HasPrefix(m.Key, "compute.") && !slices.ContainsFunc(out, func(o message) bool { return o.Message.Request == id })

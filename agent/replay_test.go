@@ -20,6 +20,7 @@ type theatre struct {
 	*node
 	names map[string]string // identifiers by those recorded
 	read  map[string]recording
+	net   string // identifier of the network
 	made  string // the last image that was to be made
 	state string // of the guest: the vm_state that the last play left it in
 }
@@ -32,13 +33,14 @@ func newTheatre(t *testing.T) *theatre {
 	}
 	n := newNode(t, map[string]string{"DEFAULT.shutdown_timeout": "5"})
 	n.conductor.fields = allFields
+	n.tell(t, "both", n.conductor.listener())
 	n.connectPorts(t)
 	n.measure(t)
 	made, err := n.neutron.AddNetwork(network.NetworkOptions{Name: "net1", Project: "project", CIDR: "10.77.0.0/24"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	th := &theatre{node: n, names: map[string]string{`"vm"`: `"here"`}, read: map[string]recording{}}
+	th := &theatre{node: n, net: made, names: map[string]string{`"vm"`: `"here"`}, read: map[string]recording{}}
 	for name, image := range map[string]string{
 		"build": n.bootableImage(t, "tiny", nil), "image_larger_than_flavor_is_refused": n.largeImage(t), "boot_from_snapshot": n.bootableImage(t, "snapshot", nil),
 	} {
@@ -69,7 +71,11 @@ func (n *node) largeImage(t *testing.T) string {
 func (th *theatre) recorded(t *testing.T, name string) recording {
 	t.Helper()
 	if _, ok := th.read[name]; !ok {
-		th.read[name] = readRecording(t, name)
+		if r, made := unrecorded[name]; made {
+			th.read[name] = recording{made: []message{r.message(t, th.recorded(t, r.like).requests()[0])}}
+		} else {
+			th.read[name] = readRecording(t, name)
+		}
 	}
 	return th.read[name]
 }
@@ -98,6 +104,7 @@ func (th *theatre) play(t *testing.T, name string) []string {
 // perform is play with the guest in whatever state it is.
 func (th *theatre) perform(t *testing.T, name string) []string {
 	t.Helper()
+	th.cfg.Default.ShelvedOffloadTime = unrecorded[name].offload
 	var out []string
 	for _, m := range th.recorded(t, name).requests() {
 		out = append(out, th.ask(t, m)...)
@@ -128,7 +135,7 @@ func (th *theatre) uuid() string { return th.conductor.instance.Str("uuid") }
 // scenes are the recordings that bring a guest into a state.
 var scenes = map[string]string{
 	"active": "build", "stopped": "stop", "paused": "pause", "suspended": "suspend", "rescued": "rescue", "resized": "resize",
-	"shelved_offloaded": "shelve", "deleted": "delete",
+	"shelved": "shelve_and_stay", "shelved_offloaded": "shelve", "soft-delete": "soft_delete", "deleted": "delete",
 }
 
 // setScene brings the guest into the state that the recording begins in, if it is in another.
@@ -146,8 +153,11 @@ func (th *theatre) setScene(t *testing.T, name string) {
 	default:
 		th.play(t, scenes[want])
 	}
-	if name == "detach_interface" && len(th.ports(t)) < 2 {
+	switch {
+	case name == "detach_interface" && len(th.ports(t)) < 2:
 		th.perform(t, "attach_interface")
+	case name == "remove_fixed_ip" && len(th.ports(t)[0].FixedIPs()) < 2:
+		th.perform(t, "add_fixed_ip")
 	}
 }
 
@@ -215,6 +225,13 @@ func (th *theatre) fit(t *testing.T, args map[string]json.RawMessage, i *nova.In
 	if id, ok := args["port_id"]; ok && string(id) != "null" {
 		vifs := th.ports(t)
 		args["port_id"] = asJSON(t, vifs[len(vifs)-1].ID)
+	}
+	if string(args["network_id"]) == `""` {
+		args["network_id"] = asJSON(t, th.net)
+	}
+	if args["address"] != nil {
+		ips := th.ports(t)[0].FixedIPs()
+		args["address"] = asJSON(t, ips[len(ips)-1].Address)
 	}
 }
 

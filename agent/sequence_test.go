@@ -13,7 +13,8 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // sequences are the things that a user can ask of a guest on one host, in an order in which one guest can live through
 // them. Each is compared with the recording of that name: what is written of states, events, faults and migrations, and
-// who is asked for more, in its order. differs are the lines that Nova's own node writes and this one does not ("- "),
+// who is asked for more, in its order; or, where there is none, with what Nova's own node does as its source has it,
+// notifications too. differs are the lines that Nova's own node writes and this one does not ("- "),
 // or the other way round ("+ "), with the reason.
 var sequences = []struct {
 	name    string
@@ -55,6 +56,20 @@ var sequences = []struct {
 		"- save vm_state=error task_state=none launched_on=none":           "see below",
 		"+ save vm_state=error task_state=none host=none launched_on=none": "one write says both; a build in error on no host is not to be seen in between as one that goes on",
 	}},
+	{name: "add_fixed_ip"},
+	{name: "remove_fixed_ip"},
+	{name: "backup"},
+	{name: "shelve_and_stay"},
+	{name: "start_from_shelf"},
+	{name: "crash_dump"},
+	{name: "soft_delete"},
+	{name: "restore"},
+	{name: "shelve_offload", differs: map[string]string{
+		"- save cleaned=true": "see below",
+		"- save vm_state=shelved_offloaded task_state=none if shelving|shelving_offloading":              "see below",
+		"+ save vm_state=shelved_offloaded task_state=none cleaned=true if shelving|shelving_offloading": "one write says both",
+	}},
+	{name: "force_delete"},
 }
 
 // cleanedAtOnce: that a deleted instance's files are gone is written with the rest.
@@ -73,17 +88,25 @@ func TestSequencesAreNovas(t *testing.T) {
 			if c.off {
 				play = th.playOff
 			}
-			differences(t, want, play(t, c.name), c.differs)
+			ours := play(t, c.name)
+			if _, made := unrecorded[c.name]; !made { // nobody listened when it was recorded
+				ours = slices.DeleteFunc(ours, func(l string) bool { return strings.HasPrefix(l, "told ") })
+			}
+			differences(t, want, ours, c.differs)
 		})
 	}
 }
 
-// goldenSequence is what the golden file has, which is what the recording has.
+// goldenSequence is what the golden file has, which is what the recording has, if there is one.
 func goldenSequence(t *testing.T, name string) []string {
 	t.Helper()
-	recorded := readRecording(t, name).sequence(t)
 	path := filepath.Join("testdata", "sequences", name+".txt")
-	if *update {
+	_, made := unrecorded[name]
+	var recorded []string
+	if !made {
+		recorded = readRecording(t, name).sequence(t)
+	}
+	if *update && !made {
 		if err := os.WriteFile(path, []byte(strings.Join(recorded, "\n")+"\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +116,7 @@ func goldenSequence(t *testing.T, name string) []string {
 		t.Fatal(err)
 	}
 	want := strings.Split(strings.TrimSuffix(string(golden), "\n"), "\n")
-	if !slices.Equal(want, recorded) {
+	if !made && !slices.Equal(want, recorded) {
 		t.Errorf("%s is not what the recording has; see -update", path)
 	}
 	return want

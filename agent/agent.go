@@ -18,6 +18,7 @@ import (
 	"bolide/agent/remote"
 	"bolide/agent/resources"
 	"bolide/agent/status"
+	"bolide/agent/trace"
 	"bolide/hypervisor"
 	"bolide/imagecache"
 	"bolide/imagecache/disk"
@@ -50,6 +51,7 @@ type Agent struct {
 	registration *registration
 	metrics      *status.Metrics
 	board        *status.Board
+	traces       *trace.Sender    // nil: none are sent
 	journal      *journal.Journal // opened by start
 	hooks        Hooks            // of Run
 	obstacle     obstacle         // nil: steps fail of themselves alone
@@ -98,7 +100,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	metrics := status.NewMetrics()
+	metrics, traces := status.NewMetrics(), trace.New(traceOptions(cfg, log.WithField("part", "trace")))
 	life, stop := context.WithCancelCause(context.Background()) // ended by Run, which waits for the jobs
 	a := &Agent{
 		cfg: cfg, log: log, profile: profile,
@@ -110,7 +112,8 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		net:        netplug.New(plugOptions(cfg, log.WithField("part", "net"))),
 		cloud:      services,
 		metrics:    metrics,
-		board:      status.NewBoard(status.BoardOptions{Metrics: metrics.Registry}),
+		board:      status.NewBoard(status.BoardOptions{Metrics: metrics.Registry, Ended: traces.Ended}),
+		traces:     traces,
 		queues:     newQueues(life),
 		waiters:    newWaiters(),
 		powers:     &powers{},
@@ -165,6 +168,7 @@ func (a *Agent) Run(ctx context.Context, hooks Hooks) error {
 	g.Go(func() error { return ignoreEnd(links, a.link.Run(links)) })
 	g.Go(func() error { return ignoreEnd(links, a.hypervisor.Run(links)) })
 	g.Go(func() error { return a.news.run(links) })
+	g.Go(func() error { return a.traces.Run(links) })
 	g.Go(func() error { return ignoreEnd(links, a.serveStatus(links)) })
 	g.Go(func() error {
 		defer closeLinks()
@@ -175,7 +179,7 @@ func (a *Agent) Run(ctx context.Context, hooks Hooks) error {
 
 // LogRooms are the rooms that name themselves in the log's field "part".
 func LogRooms() []string {
-	return []string{"amqp", "cloud", "disk", "images", "libvirt", "net", "network", "notifications", "resources", "status"}
+	return []string{"amqp", "cloud", "disk", "images", "libvirt", "net", "network", "notifications", "resources", "status", "trace"}
 }
 
 // Hooks tell the process's surroundings what the agent has come to.

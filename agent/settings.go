@@ -10,6 +10,7 @@ import (
 	"bolide/agent/config"
 	"bolide/agent/remote"
 	"bolide/agent/resources"
+	"bolide/agent/trace"
 	"bolide/netplug"
 	"bolide/rpc"
 )
@@ -43,6 +44,13 @@ func rpcOptions(c *config.Config, log *logrus.Entry) rpc.Options {
 	o.SSLCAFile, o.SSLCertFile, o.SSLKeyFile = r.SSLCAFile, r.SSLCertFile, r.SSLKeyFile
 	o.SSLEnforceHostname = r.SSLEnforceHostnameVerification
 	return o
+}
+
+func traceOptions(c *config.Config, log *logrus.Entry) trace.Options {
+	return trace.Options{
+		Endpoint: c.Bolide.TraceEndpoint, Headers: c.Bolide.TraceHeaders,
+		Host: c.Default.Host, Version: version(), Release: c.Bolide.Release, Log: log,
+	}
 }
 
 func cloudOptions(c *config.Config, log *logrus.Entry) cloud.Options {

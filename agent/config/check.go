@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ func (c *Config) check(failed map[ref]bool) []error {
 	k.storage()
 	k.messaging()
 	k.services()
+	k.tracing()
 	return k.errs
 }
 
@@ -111,6 +113,18 @@ func (k *checker) messaging() {
 	}
 	if r.RabbitLoginMethod == "RABBIT-CR-DEMO" {
 		k.refuse("oslo_messaging_rabbit", "rabbit_login_method", "Bolide does not know %s", r.RabbitLoginMethod)
+	}
+}
+
+func (k *checker) tracing() {
+	b := &k.c.Bolide
+	if u, err := url.Parse(b.TraceEndpoint); b.TraceEndpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		k.refuse("bolide", "trace_endpoint", "not an http or https URL")
+	}
+	for _, h := range b.TraceHeaders {
+		if name, _, ok := strings.Cut(h, "="); !ok || strings.TrimSpace(name) == "" {
+			k.refuse("bolide", "trace_headers", "not name=value,…")
+		}
 	}
 }
 

@@ -145,6 +145,12 @@ type Bolide struct {
 	// LinkImages makes such an image a hard link where it needs no conversion.
 	// Default false.
 	LinkImages bool `ini:"link_images" default:"false"`
+	// TraceEndpoint is the URL of an OpenTelemetry collector that takes OTLP over
+	// HTTP; /v1/traces is added where it does not end so. "" = no traces. Default:
+	// unset.
+	TraceEndpoint string `ini:"trace_endpoint" variables:"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,OTEL_EXPORTER_OTLP_ENDPOINT" secret:"url"`
+	// TraceHeaders go with every request to it, name=value each. Default: none.
+	TraceHeaders []string `ini:"trace_headers" variables:"OTEL_EXPORTER_OTLP_TRACES_HEADERS,OTEL_EXPORTER_OTLP_HEADERS" secret:"all"`
 }
 
 // Scheduler is [filter_scheduler], of which a node reads one option.

@@ -111,6 +111,33 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+func TestFilesWinOverVariablesOfOthers(t *testing.T) {
+	env := []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://all:4318", "OTEL_EXPORTER_OTLP_HEADERS=a=1,b=2"}
+	for name, tt := range map[string]struct {
+		conf string
+		env  []string
+		want string
+	}{
+		"unset":                     {"", nil, ""},
+		"a variable":                {"", env, "http://all:4318"},
+		"a variable for traces":     {"", append(env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://traces:4318/v1/traces"), "http://traces:4318/v1/traces"},
+		"a file":                    {"trace_endpoint = http://file:4318", env, "http://file:4318"},
+		"a file, to have none":      {"trace_endpoint =", env, ""},
+		"oslo's variable, and file": {"trace_endpoint = http://file:4318", append(env, "OS_BOLIDE__TRACE_ENDPOINT=http://oslo:4318"), "http://oslo:4318"},
+	} {
+		c, _, err := load(t, "[bolide]\n"+tt.conf+"\n", tt.env...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Bolide.TraceEndpoint; got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+		if got := len(c.Bolide.TraceHeaders); got != 2 && tt.env != nil {
+			t.Errorf("%s: %d headers", name, got)
+		}
+	}
+}
+
 func TestDefaultFiles(t *testing.T) {
 	dir := t.TempDir()
 	home, etc := filepath.Join(dir, "home"), filepath.Join(dir, "etc")
@@ -202,7 +229,8 @@ password = pa$word
 backend = vault
 [bolide]
 image_stores = images
-`, "OS_DEFAULT__SHUTDOWN_TIMEOUT=1h")
+trace_endpoint = collector:4318
+`, "OS_DEFAULT__SHUTDOWN_TIMEOUT=1h", "OTEL_EXPORTER_OTLP_HEADERS=Bearer s3cret")
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -241,6 +269,8 @@ image_stores = images
 		`[oslo_messaging_rabbit] rabbit_stream_fanout (/nova.conf:30): needs rabbit_transient_quorum_queue`,
 		`[oslo_messaging_rabbit] rabbit_qos_prefetch_count (default): must be above 0 with rabbit_stream_fanout`,
 		`[service_user] auth_type (/nova.conf:34): Bolide does not know "v3kerberos": use password or v3applicationcredential`,
+		`[bolide] trace_endpoint (/nova.conf:41): not an http or https URL`,
+		`[bolide] trace_headers (environment OTEL_EXPORTER_OTLP_HEADERS): not name=value,…`,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -25,6 +25,7 @@ func (r ref) String() string { return "[" + r.section + "] " + r.name }
 //	kind     further check of a string: port, uri, host, domain; or multi, for
 //	         an option that may be repeated
 //	old      names it used to have, "name" or "section.name", by commas
+//	variables further environment variables that set it, by commas; files win
 //	secret   the value is never shown
 //	unused   what Bolide does not do yet; setting the option warns so
 //

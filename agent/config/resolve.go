@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// resolver finds the text of options: command line, then environment, then
-// files (the last that has it), then defaults.
+// resolver finds the text of options: command line, then oslo's environment,
+// then files (the last that has it), then other environment, then defaults.
 type resolver struct {
 	env       []string
 	files     []*file // in the order read
@@ -30,7 +30,8 @@ type found struct {
 
 var errNotSet = errors.New("not set")
 
-// find looks an option up, without substitution.
+// find looks an option up, without substitution. Variables that are not oslo's
+// speak to all programs of the host: a file that speaks to the node wins.
 func (r *resolver) find(o *option) found {
 	if v, ok := r.overrides[o.ref]; ok {
 		return found{[]string{v}, "command line", o.ref, true}
@@ -41,6 +42,11 @@ func (r *resolver) find(o *option) found {
 	}
 	if f := r.findInFiles(append([]ref{o.ref}, o.old...), o.multi()); f.ok {
 		return f
+	}
+	for name := range strings.SplitSeq(o.tag.Get("variables"), ",") {
+		if v, ok := lookupOK(r.env, name); ok {
+			return found{[]string{v}, "environment " + name, o.ref, true}
+		}
 	}
 	if v, ok := r.dynamic[o.ref]; ok {
 		return found{[]string{v}, "default", o.ref, true}

@@ -34,8 +34,9 @@ type Operation struct {
 
 // StepTime is how long one step took.
 type StepTime struct {
-	Step    string  `json:"step"`
-	Seconds float64 `json:"seconds"`
+	Step    string    `json:"step"`
+	Seconds float64   `json:"seconds"`
+	Started time.Time `json:"-"`
 }
 
 // Failure is an operation that went wrong.
@@ -63,6 +64,8 @@ type BoardOptions struct {
 	Now      func() time.Time // default time.Now
 	// Metrics gets the Board's metrics; nil = none are kept.
 	Metrics prometheus.Registerer
+	// Ended hears of every operation that has ended. It must not wait. Optional.
+	Ended func(Operation)
 }
 
 // Board is where operations show what they are doing. Its methods, and those of
@@ -200,6 +203,9 @@ func (e *Entry) End(err error) {
 	delete(b.running, e.op.ID)
 	b.finished = keepLast(append(b.finished, e.op), b.opts.Finished)
 	b.metrics.ended(e.op)
+	if b.opts.Ended != nil {
+		b.opts.Ended(e.op)
+	}
 	b.tellLocked(EventEnd, e.op)
 }
 
@@ -208,7 +214,7 @@ func (e *Entry) closeStepLocked() {
 		return
 	}
 	took := e.board.opts.Now().Sub(e.op.StepStarted)
-	e.op.History = append(e.op.History, StepTime{e.op.Step, took.Seconds()})
+	e.op.History = append(e.op.History, StepTime{e.op.Step, took.Seconds(), e.op.StepStarted})
 	e.board.metrics.stepped(e.op, took)
 }
 

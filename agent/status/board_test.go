@@ -33,7 +33,8 @@ func (c *clock) advance(d time.Duration) {
 
 func TestBoardFollowsAnOperation(t *testing.T) {
 	c := &clock{now: began}
-	b := NewBoard(BoardOptions{Now: c.Now})
+	var ended []Operation
+	b := NewBoard(BoardOptions{Now: c.Now, Ended: func(op Operation) { ended = append(ended, op) }})
 	e := b.Begin(Operation{Name: "build", Instance: "i1", RequestID: "req-1"})
 	e.Step("claim", 1, 2)
 	c.advance(time.Second)
@@ -43,7 +44,7 @@ func TestBoardFollowsAnOperation(t *testing.T) {
 
 	want := Operation{
 		ID: 1, Name: "build", Instance: "i1", RequestID: "req-1", Step: "image", StepIndex: 2, Steps: 2, Done: 3, Total: 10,
-		Started: began, StepStarted: began.Add(time.Second), History: []StepTime{{"claim", 1}},
+		Started: began, StepStarted: began.Add(time.Second), History: []StepTime{{"claim", 1, began}},
 	}
 	if d := cmp.Diff([]Operation{want}, b.Operations()); d != "" {
 		t.Error(d)
@@ -54,8 +55,11 @@ func TestBoardFollowsAnOperation(t *testing.T) {
 	e.Step("late", 1, 1)
 	e.Progress(9, 9)
 	want.Ended, want.Error = began.Add(3*time.Second), "fetch: disk full"
-	want.History = append(want.History, StepTime{"image", 2})
+	want.History = append(want.History, StepTime{"image", 2, began.Add(time.Second)})
 	if d := cmp.Diff([]Operation{want}, b.Finished()); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]Operation{want}, ended); d != "" {
 		t.Error(d)
 	}
 	if n := len(b.Operations()); n != 0 {

@@ -72,7 +72,7 @@ type host struct {
 	log     string
 }
 
-// newCloud starts everything but the nodes. More is appended to the nodes' configuration.
+// newCloud starts everything but the nodes.
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
 	if err := hosts.Missing(); err != nil {
@@ -131,11 +131,12 @@ func (c *cloud) seed(project string) {
 	}
 }
 
-// twoHosts starts the hosts "one" and "two", each of which reaches the other's libvirtd.
-func twoHosts(t *testing.T, more string) *cloud {
+// twoHosts starts the hosts "one" and "two", each of which reaches the other's libvirtd, and what listens on the further
+// addresses on the test's loopback. More is appended to the nodes' configuration.
+func twoHosts(t *testing.T, more string, further ...string) *cloud {
 	t.Helper()
 	c := newCloud(t)
-	pair, err := hosts.New(hosts.Options{Services: c.services()})
+	pair, err := hosts.New(hosts.Options{Services: append(c.services(), further...)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,13 +22,17 @@ func (s *server) act(action string, arg any) {
 func (s *server) migrate(to string) { s.act("migrate", map[string]any{"host": to}) }
 
 func TestColdMigration(t *testing.T) {
-	c := twoHosts(t, "")
+	traces := newCollector(t)
+	c := twoHosts(t, "[bolide]\ntrace_endpoint = "+traces.URL+"\n", traces.Listener.Addr().String())
 	s := c.boot()
 	from := s.show().Host
 	to := s.elsewhere(from)
 
 	s.migrate(to)
 	s.settles("VERIFY_RESIZE", to)
+	c.until("one trace of what both hosts did", func() bool {
+		return slices.Equal(traces.hostsOf("prep_resize", "resize_instance", "copy disks", "finish_resize"), []string{to, from, from, to})
+	})
 	s.act("confirmResize", nil)
 	s.settles("ACTIVE", to)
 	s.ends("confirmed")

@@ -8,6 +8,7 @@ FUZZTIME ?= 20s
 CLOUD := build/cloud
 NODE ?= bolide
 OPS ?=
+TRY ?= make demo
 
 NFPM_MODULE := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 NFPM := build/tools/nfpm-$(lastword $(subst @, ,$(NFPM_MODULE)))
@@ -18,7 +19,7 @@ LDFLAGS := -X main.version=$(VERSION)
 PACKAGE_VERSION ?= $(shell git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null | sed 's/^v//' | grep . || git log -1 --format=0~%cd.%h --date=format:%Y%m%d%H%M)
 
 .DEFAULT_GOAL := help
-.PHONY: help build check lint race test test-openstack package test-package compare test-faults test-moves demo demo-openstack shell down bench fuzz deps clean FORCE
+.PHONY: help build check lint race test test-openstack package test-package test-clean-root compare test-faults test-moves demo demo-openstack shell down bench fuzz deps clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +88,11 @@ test-package: $(NFPM) | deps-package deps-build ## install, upgrade and purge th
 $(NFPM):
 	GOBIN=$(abspath build/tools) $(GO) install $(NFPM_MODULE)
 	mv build/tools/nfpm $@
+
+# -- a newcomer's machine --------------------------------------------------------
+
+test-clean-root: | deps-package ## what a newcomer does: make demo in a fresh clone in a clean Debian root (TRY="make test")
+	.ci/clean-root $(TRY)
 
 # -- trying it out -------------------------------------------------------------
 

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"syscall"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
 
 	"bolide/agent/config"
 	"bolide/agent/status"
@@ -41,6 +44,41 @@ func TestScripts(t *testing.T) {
 			"await": await,
 		},
 	})
+}
+
+// Every verb, but its aliases, is run by some script on the program itself.
+func TestEveryVerbHasAScript(t *testing.T) {
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var scripts []byte
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts = append(scripts, b...)
+	}
+	var verbs int
+	var look func(*cobra.Command)
+	look = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			look(sub)
+		}
+		if !c.Runnable() || !c.HasParent() {
+			return
+		}
+		verbs++
+		run := regexp.MustCompile(`(?m)^(exec|exits [0-9]+) ` + c.CommandPath() + `( |$)`)
+		if !run.Match(scripts) {
+			t.Errorf("no script runs %q", c.CommandPath())
+		}
+	}
+	look((&app{}).rootCommand())
+	if verbs < 20 {
+		t.Errorf("only %d verbs", verbs)
+	}
 }
 
 // exits runs a program and wants an exit code: exits CODE PROGRAM ARG…
@@ -90,7 +128,7 @@ func serveSample() {
 	log := logrus.New()
 	s, err := status.NewServer(status.Options{
 		Path: os.Args[1], Source: node, Board: board, Images: sampleImages{}, Config: cfg, Log: logrus.NewEntry(log),
-		Guests: sampleGuests{}, Drainer: node, Levels: newLevels(log, []string{"amqp", "images"}),
+		Guests: sampleGuests{}, Drainer: node, Audit: sampleAudit, Levels: newLevels(log, []string{"amqp", "images"}),
 		Reload: func() error {
 			_, _, err := config.Load(config.Options{Sources: []config.Source{{File: os.Args[2]}}})
 			return err

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"bolide/agent/audit"
 	"bolide/agent/status"
 )
 
@@ -144,4 +146,16 @@ func sampleBoard() (*status.Board, func() time.Time) {
 	runs.Step("image", 2, 9)
 	runs.Progress(300<<20, 1<<30)
 	return b, clock
+}
+
+// sampleAudit finds one tap too many, which can be mended.
+func sampleAudit(_ context.Context, fix []audit.Kind) (audit.Report, error) {
+	tap := audit.Difference{
+		Kind: audit.LeftTap, Object: "tap0a1b2c3d-4e", Text: "no instance here has the port 0a1b2c3d-4e…",
+		Mend: "bolide audit --fix left-tap", Fixable: true,
+	}
+	if slices.Contains(fix, tap.Kind) {
+		tap.Outcome = audit.Mended
+	}
+	return audit.Report{Host: "node-1", Guests: 3, Differences: []audit.Difference{tap}}, nil
 }

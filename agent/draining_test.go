@@ -71,6 +71,26 @@ func TestADrainedHostHandsBuildsBack(t *testing.T) {
 	}
 }
 
+// The scheduler sends limits along: without them an administrator has forced the host.
+func TestADrainedHostTakesLiveMigrationsThatAreForced(t *testing.T) {
+	n := newNode(t, nil)
+	if err := n.draining.begin(); err != nil {
+		t.Fatal(err)
+	}
+	n.conductor.instance = n.newInstance("c0ffee00-0000-0000-0000-000000000001")
+	for name, limits := range map[string]any{"scheduled": n.profile.New("SchedulerLimits"), "forced": nil} {
+		_, err := n.ask(t, opCheckLiveDestination, nova.TaskMigrating, map[string]any{
+			"migration": n.profile.New("Migration"), "limits": limits, "block_migration": nil, "disk_over_commit": nil,
+		})
+		if err == nil || errors.Is(err, errDrained) != (name == "scheduled") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if name == "scheduled" && !nova.Is(err, "MigrationPreCheckError") {
+			t.Errorf("the conductor is told %s", nova.ClassOf(err))
+		}
+	}
+}
+
 func TestTheControlPlaneIsToldOfADrain(t *testing.T) {
 	n := newNode(t, nil)
 	n.serving.Store(true)

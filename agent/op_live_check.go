@@ -76,8 +76,10 @@ func (t *task) checkLiveDestination(ctx context.Context) (*nova.LiveMigrateData,
 	if err := args.Err(); err != nil {
 		return nil, err
 	}
-	if err := t.draining.refusal(); err != nil {
-		return nil, err
+	if limits != nil { // the scheduler's; without them an administrator forces this host, drained or not
+		if err := t.draining.refusal(); err != nil {
+			return nil, err
+		}
 	}
 	asked := t.inst
 	if err := t.load(ctx, "vcpu_model", "migration_context", "resources"); err != nil {

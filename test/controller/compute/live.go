@@ -38,8 +38,9 @@ func migrateLive(r *request) error {
 // liveMove is a live migration on its way.
 type liveMove struct {
 	*move
-	block any
-	data  *nova.LiveMigrateData
+	block  any
+	limits *nova.Object // the scheduler's
+	data   *nova.LiveMigrateData
 }
 
 // record notes the move and chooses where to.
@@ -51,6 +52,7 @@ func (m *liveMove) record(tx *cell.Tx, host *string) error {
 	if err != nil {
 		return err
 	}
+	m.limits = noLimits(tx.Profile())
 	o := tx.Profile().New("Migration")
 	for name, value := range map[string]any{
 		"instance_uuid": m.inst.UUID(), "migration_type": "live-migration", "status": "accepted",
@@ -69,7 +71,7 @@ func (m *liveMove) start() error {
 		return err
 	}
 	raw, err := m.o.Caller.Call(m.Context(), m.rc, node(m.to.host), "check_can_live_migrate_destination", m.args(map[string]any{
-		"block_migration": m.block, "disk_over_commit": nil, "migration": m.migration, "limits": nil,
+		"block_migration": m.block, "disk_over_commit": nil, "migration": m.migration, "limits": m.limits,
 	}))
 	if err != nil {
 		return err

@@ -119,10 +119,6 @@ func imageMetadata(img image.Record, f *nova.Object) map[string]string {
 // keptSpec is what was asked of the scheduler when an instance was made, as it is
 // kept for later.
 func keptSpec(p nova.Profile, inst *nova.Instance, f *nova.Object, img image.Record) *nova.Object {
-	limits := p.New("SchedulerLimits")
-	for _, name := range []string{"numa_topology", "vcpu", "disk_gb", "memory_mb"} {
-		limits.Set(name, nil)
-	}
 	pci := p.New("InstancePCIRequests")
 	pci.Set("requests", []*nova.Object{})
 	group := p.New("SecurityGroup")
@@ -131,7 +127,7 @@ func keptSpec(p nova.Profile, inst *nova.Instance, f *nova.Object, img image.Rec
 	for name, value := range map[string]any{
 		"id": inst.ID(), "instance_uuid": inst.UUID(), "project_id": inst.ProjectID(), "user_id": inst.UserID(),
 		"flavor": f, "image": imageMeta(p, img), "num_instances": 1, "is_bfv": false, "availability_zone": nil,
-		"limits": limits, "pci_requests": pci, "numa_topology": nil, "security_groups": p.NewList("SecurityGroupList", group),
+		"limits": noLimits(p), "pci_requests": pci, "numa_topology": nil, "security_groups": p.NewList("SecurityGroupList", group),
 		"instance_group": nil, "retry": nil, "ignore_hosts": nil, "force_hosts": nil, "force_nodes": nil, "scheduler_hints": map[string]any{},
 	} {
 		o.Set(name, value)
@@ -160,4 +156,13 @@ func requestSpec(p nova.Profile, inst *nova.Instance, f *nova.Object, img image.
 // filterProperties are the host chosen, in the form that nodes count attempts by.
 func filterProperties(n computeNode) map[string]any {
 	return map[string]any{"limits": map[string]any{}, "retry": map[string]any{"num_attempts": 1, "hosts": []any{[]any{n.host, n.name}}}}
+}
+
+// noLimits is what the scheduler says of a host that it sets no limits to.
+func noLimits(p nova.Profile) *nova.Object {
+	limits := p.New("SchedulerLimits")
+	for _, name := range []string{"numa_topology", "vcpu", "disk_gb", "memory_mb"} {
+		limits.Set(name, nil)
+	}
+	return limits
 }

@@ -33,14 +33,19 @@ type view struct {
 // boot starts a guest and returns it when it runs.
 func (c *cloud) boot() *server {
 	c.t.Helper()
-	var out struct{ Server struct{ ID string } }
-	c.must(http.MethodPost, c.URL("compute")+"/servers", map[string]any{"server": map[string]any{
-		"name": "guest", "imageRef": c.image, "flavorRef": c.flavor, "networks": []any{map[string]string{"uuid": c.network}},
-		"config_drive": true,
-	}}, &out)
-	s := &server{c: c, id: out.Server.ID}
+	s := c.request([]any{map[string]string{"uuid": c.network}})
 	s.settles("ACTIVE", "")
 	return s
+}
+
+// request asks for a guest with a choice of networks.
+func (c *cloud) request(networks any) *server {
+	c.t.Helper()
+	var out struct{ Server struct{ ID string } }
+	c.must(http.MethodPost, c.URL("compute")+"/servers", map[string]any{"server": map[string]any{
+		"name": "guest", "imageRef": c.image, "flavorRef": c.flavor, "networks": networks, "config_drive": true,
+	}}, &out)
+	return &server{c: c, id: out.Server.ID}
 }
 
 func (s *server) show() view {

@@ -31,22 +31,22 @@ func TestConnections(t *testing.T) {
 		}
 	})
 	o := newOVS(t, ns)
-	o.server.stop(t)
+	o.must(o.StopServer())
 	cert, key := selfSigned(t)
-	o.startServer("--remote=ptcp:6640:127.0.0.1", "--remote=pssl:6641:127.0.0.1", "--remote=ptcp:6642:[::1]",
-		"--private-key="+key, "--certificate="+cert, "--ca-cert="+cert)
+	o.must(o.StartServer("--remote=ptcp:6640:127.0.0.1", "--remote=pssl:6641:127.0.0.1", "--remote=ptcp:6642:[::1]",
+		"--private-key="+key, "--certificate="+cert, "--ca-cert="+cert))
 	for _, c := range []struct {
 		name, connection string
 		tls              TLSFiles
 		refused          bool
 	}{
-		{name: "unix", connection: o.connection()},
+		{name: "unix", connection: o.Connection()},
 		{name: "tcp", connection: "tcp:127.0.0.1:6640"},
 		{name: "tcp6", connection: "tcp:[::1]:6642"},
 		{name: "tls", connection: "ssl:127.0.0.1:6641", tls: TLSFiles{CA: cert, Cert: cert, Key: key}},
 		{name: "tls with a server that is not known", connection: "ssl:127.0.0.1:6641", tls: TLSFiles{Cert: cert, Key: key}, refused: true},
 		{name: "tls without a certificate", connection: "ssl:127.0.0.1:6641", tls: TLSFiles{CA: cert}, refused: true},
-		{name: "tls without its files", connection: "ssl:127.0.0.1:6641", tls: TLSFiles{CA: filepath.Join(o.dir, "none")}, refused: true},
+		{name: "tls without its files", connection: "ssl:127.0.0.1:6641", tls: TLSFiles{CA: o.Path("none")}, refused: true},
 		{name: "unknown", connection: "http://127.0.0.1", refused: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +58,7 @@ func onEveryHost(t *testing.T, withSwitch bool, test func(t *testing.T, h host))
 	})
 }
 
-func (h host) net(o OVSOptions) *Net { return newNet(Options{}.logger(), h.links, h.vswitch, o) }
+func (h host) net(o OVSOptions) *Net { return newNet(Options{OVS: o}, h.links, h.vswitch) }
 
 const (
 	portID   = "3b6bd0c8-9a4f-4f39-9a57-1c2d3e4f5a6b"
@@ -256,7 +257,31 @@ func hasVLANs(n *namespace) (has bool) {
 }
 
 // fakeNet plugs into links in memory, where there is no Open vSwitch.
-func fakeNet(k *fakeLinks) *Net { return newNet(Options{}.logger(), k, newFakeSwitch(), OVSOptions{}) }
+func fakeNet(k *fakeLinks) *Net { return newNet(Options{}, k, newFakeSwitch()) }
+
+// TestTapInUse: a guest that does not let go of its card keeps the tap on its Linux
+// bridge, as with Nova's own node.
+func TestTapInUse(t *testing.T) {
+	n := newNamespace(t)
+	var tap *os.File
+	n.do(func() {
+		var err error
+		if tap, err = openTap(bridgePort()); err == nil {
+			err = kernel{}.Up(tapName)
+		}
+		if err == nil {
+			err = newNet(Options{}, kernel{}, newFakeSwitch()).Remove(t.Context(), bridgePort())
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
+	defer tap.Close()
+	compare(t, host{describe: n.describe}, "Remove of a tap in use", tapName+" tun up")
+}
 
 func TestUnsupportedIsAType(t *testing.T) {
 	p := bridgePort()

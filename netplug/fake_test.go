@@ -124,6 +124,10 @@ func (k *fakeLinks) Up(name string) error {
 	return k.on("up", name, func(f *fakeLink) { f.Up = true })
 }
 
+func (k *fakeLinks) Down(name string) error {
+	return k.on("down", name, func(f *fakeLink) { f.Up = false })
+}
+
 func (k *fakeLinks) SetMTU(name string, mtu int) error {
 	return k.on("mtu", name, func(f *fakeLink) { f.MTU = mtu; k.shrinkBridge(f.Bridge) })
 }

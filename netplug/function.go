@@ -5,10 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 )
 
 // noMAC is how a function's address is taken back.
@@ -19,7 +15,7 @@ const noMAC = "00:00:00:00:00:00"
 // function: what a guest does to its own function cannot undo that.
 type virtualFunction struct {
 	links links
-	pci   string // /sys/bus/pci/devices
+	sys   sysfs
 }
 
 var _ Plugger = (*virtualFunction)(nil)
@@ -61,7 +57,7 @@ func (v *virtualFunction) Remove(ctx context.Context, p Port) error {
 // set changes the function at the card, and the state of the link that the host
 // has of it as long as no guest does.
 func (v *virtualFunction) set(p Port, change func(*function), up bool) error {
-	card, n, err := v.find(p.Function.Address)
+	card, n, err := v.sys.function(p.Function.Address)
 	if err != nil {
 		return fmt.Errorf("find function %s: %w", p.Function.Address, err)
 	}
@@ -79,7 +75,7 @@ func (v *virtualFunction) set(p Port, change func(*function), up bool) error {
 	if !up {
 		return nil
 	}
-	name, err := onlyEntry(filepath.Join(v.pci, p.Function.Address, "net"))
+	name, err := v.sys.own(p.Function.Address)
 	if err != nil {
 		return fmt.Errorf("find the link of function %s: %w", p.Function.Address, err)
 	}
@@ -88,36 +84,4 @@ func (v *virtualFunction) set(p Port, change func(*function), up bool) error {
 		return fmt.Errorf("look up %s: %w", name, err)
 	}
 	return ensureLink(v.links, l, settings{MAC: p.MAC})
-}
-
-// find returns the link of a function's card, and the function's number there.
-func (v *virtualFunction) find(address string) (card string, n int, err error) {
-	dir := filepath.Join(v.pci, address)
-	if card, err = onlyEntry(filepath.Join(dir, "physfn", "net")); err != nil {
-		return "", 0, err
-	}
-	functions, err := filepath.Glob(filepath.Join(dir, "physfn", "virtfn*"))
-	if err != nil {
-		return "", 0, err
-	}
-	for _, f := range functions {
-		target, err := os.Readlink(f)
-		if err == nil && filepath.Base(target) == address {
-			n, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(f), "virtfn"))
-			return card, n, err
-		}
-	}
-	return "", 0, fmt.Errorf("card %s: %w", card, fs.ErrNotExist)
-}
-
-// onlyEntry returns the first name in a directory of /sys that has one.
-func onlyEntry(dir string) (string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "", err
-	}
-	if len(entries) == 0 {
-		return "", &fs.PathError{Op: "read", Path: dir, Err: fs.ErrNotExist}
-	}
-	return entries[0].Name(), nil
 }

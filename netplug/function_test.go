@@ -11,26 +11,59 @@ import (
 
 const functionAddress = "0000:81:00.4"
 
-// cardTree is a /sys/bus/pci/devices with a card eth1 whose second function is
-// functionAddress, which the host has as eth1v1.
+// cardTree is a /sys with a card eth1 whose second function is functionAddress, which
+// the host has as eth1v1. The card does its switching itself; eth1_1 represents the
+// function.
 func cardTree(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	root := t.TempDir()
+	dir := filepath.Join(root, "bus/pci/devices")
 	for _, d := range []string{"0000:81:00.0/net/eth1", functionAddress + "/net/eth1v1", "0000:81:00.2"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		makeDir(t, filepath.Join(dir, d))
 	}
 	for name, target := range map[string]string{
 		functionAddress + "/physfn": "../0000:81:00.0",
 		"0000:81:00.0/virtfn0":      "../0000:81:00.2",
 		"0000:81:00.0/virtfn1":      "../" + functionAddress,
 	} {
-		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
+		makeLink(t, target, filepath.Join(dir, name))
+	}
+	makeFile(t, filepath.Join(dir, "0000:81:00.0/sriov_totalvfs"), "2")
+	for link, says := range map[string][2]string{ // its switch, and its name there
+		"eth1": {"a1", "p0"}, "eth1_0": {"a1", "pf0vf0"}, "eth1_1": {"a1", "pf0vf1"}, "eth2_1": {"a1", "pf1vf1"},
+		"eth3_1": {"b2", "pf0vf1"}, "eth4": {},
+	} {
+		at := filepath.Join(root, "class/net", link)
+		makeDir(t, at)
+		makeLink(t, "..", filepath.Join(at, "subsystem"))
+		if says[0] != "" {
+			makeLink(t, "../../../bus/pci/devices/0000:81:00.0", filepath.Join(at, "device"))
+			makeFile(t, filepath.Join(at, "phys_switch_id"), says[0])
+			makeFile(t, filepath.Join(at, "phys_port_name"), says[1])
 		}
 	}
-	return dir
+	return root
+}
+
+func makeDir(t *testing.T, path string) {
+	t.Helper()
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func makeLink(t *testing.T, target, path string) {
+	t.Helper()
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func makeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestVirtualFunction(t *testing.T) {
@@ -63,7 +96,7 @@ func TestVirtualFunction(t *testing.T) {
 			h.add("eth1", "", true)
 			h.add("eth1v1", "", false)
 			k.links["eth1"].functions = []function{{MAC: "6a:00:00:00:00:00"}, {MAC: before}}
-			v := &virtualFunction{links: k, pci: cardTree(t)}
+			v := &virtualFunction{links: k, sys: sysfs{cardTree(t)}}
 			p := bridgePort().with(func(p *Port) {
 				p.VIFType, p.VNICType, p.Function = VIFHWVEB, c.vnic, c.function
 				p.Function.Address = functionAddress
@@ -93,7 +126,7 @@ func TestVirtualFunction(t *testing.T) {
 }
 
 func TestFunctionThatIsGone(t *testing.T) {
-	v := &virtualFunction{links: newFakeLinks(), pci: t.TempDir()}
+	v := &virtualFunction{links: newFakeLinks(), sys: sysfs{t.TempDir()}}
 	p := bridgePort().with(func(p *Port) {
 		p.VIFType, p.VNICType, p.Function = VIFHWVEB, VNICDirect, Function{Address: functionAddress, Trusted: true}
 	})

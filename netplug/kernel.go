@@ -27,7 +27,7 @@ func (kernel) Get(name string) (link, error) {
 	a := l.Attrs()
 	out := link{
 		Name: name, Kind: kind(l), MTU: a.MTU, MAC: a.HardwareAddr.String(),
-		Up: a.RawFlags&unix.IFF_UP != 0,
+		Up: a.RawFlags&unix.IFF_UP != 0, InUse: inUse(l),
 	}
 	if a.MasterIndex != 0 {
 		// the bridge may go between the two questions
@@ -37,6 +37,9 @@ func (kernel) Get(name string) (link, error) {
 	}
 	return out, nil
 }
+
+// inUse goes by the carrier: a tap has one when a program has it open.
+func inUse(l netlink.Link) bool { return l.Attrs().RawFlags&unix.IFF_LOWER_UP != 0 }
 
 // kind names a link's kind as the kernel does; the library calls taps "tuntap".
 func kind(l netlink.Link) string {
@@ -144,6 +147,10 @@ func writeSysctl(path, value string) error {
 
 func (kernel) Up(name string) error {
 	return change(name, netlink.LinkSetUp)
+}
+
+func (kernel) Down(name string) error {
+	return change(name, netlink.LinkSetDown)
 }
 
 func (kernel) SetMTU(name string, mtu int) error {

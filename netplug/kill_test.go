@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/sirupsen/logrus"
 )
 
 // assignment is what a process that is to be killed has to do, as JSON in its
@@ -18,22 +21,22 @@ type assignment struct {
 	Port    Port
 	Unplug  bool
 	Options OVSOptions
-	Step    int // it is killed at this one
+	Step    int // before which change to the host it is killed
 }
 
 const assignmentVar = "NETPLUG_ASSIGNMENT"
 
 // TestKilledAtEveryStep has a process plug and unplug each kind of port and be
-// killed (SIGKILL) before and after each thing it does to the host. The next
-// process finds the port plugged after Ensure, and nothing left after Remove.
+// killed (SIGKILL) before each thing it does to the host. After the next process
+// the port is plugged, if it calls Ensure, and nothing is left, if it calls Remove.
 func TestKilledAtEveryStep(t *testing.T) {
 	n := newNamespace(t)
 	o := newOVS(t, n)
 	o.put(integration())
 	for name, p := range kindsOfPort() {
 		t.Run(name, func(t *testing.T) {
-			options := OVSOptions{Connection: o.connection(), Timeout: settleTime, MTU: 1500, PerPortBridge: name == "own bridge"}
-			net := newNet(Options{}.logger(), kernel{}, &database{options: options, log: Options{}.logger()}, options)
+			options := OVSOptions{Connection: o.Connection(), Timeout: settleTime, MTU: 1500, PerPortBridge: name == "own bridge"}
+			net := newNet(Options{OVS: options}, kernel{}, &database{options: options, log: Options{}.logger()})
 			do := func(call func(context.Context, Port) error) string {
 				var err error
 				n.do(func() { err = call(t.Context(), p) })
@@ -80,7 +83,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 func TestKilledOnLinuxBridge(t *testing.T) {
 	const bridge = brq + " bridge up plain isolated"
 	n := newNamespace(t)
-	net := newNet(Options{}.logger(), kernel{}, newFakeSwitch(), OVSOptions{})
+	net := newNet(Options{}, kernel{}, newFakeSwitch())
 	p := bridgePort()
 	do := func(call func(context.Context, Port) error, step int, want string) {
 		t.Helper()
@@ -154,80 +157,35 @@ func carryOut(text []byte) error {
 	if err := json.Unmarshal(text, &a); err != nil {
 		return err
 	}
-	k := &killer{links: kernel{}, vswitch: &database{options: a.Options, log: Options{}.logger()}, left: a.Step}
-	net := newNet(Options{}.logger(), k, killerSwitch{k}, a.Options)
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	log.SetLevel(logrus.DebugLevel)
+	log.AddHook(&killer{left: a.Step})
+	entry := logrus.NewEntry(log)
+	net := newNet(Options{OVS: a.Options, Log: entry}, kernel{}, &database{options: a.Options, log: entry})
 	if a.Unplug {
 		return net.Remove(context.Background(), a.Port)
 	}
 	return net.Ensure(context.Background(), a.Port)
 }
 
-// killer passes what changes the host on to the host, and kills its own process
-// when its steps are over.
+// killer kills its own process when the log tells of a change to the host that is
+// about to be made.
 type killer struct {
-	links
-	vswitch vswitch
-	left    int
+	left int // how many changes it takes
 }
 
-// step does one thing, with a chance to be killed before and after.
-func (k *killer) step(do func() error) error {
-	k.tick()
-	err := do()
-	k.tick()
-	return err
-}
+// Levels implements logrus.Hook.
+func (*killer) Levels() []logrus.Level { return logrus.AllLevels }
 
-func (k *killer) tick() {
+// Fire implements logrus.Hook.
+func (k *killer) Fire(e *logrus.Entry) error {
+	if e.Data["change"] == nil {
+		return nil
+	}
 	if k.left--; k.left == 0 {
 		err := syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		panic(fmt.Sprint("still alive: ", err))
 	}
-}
-
-func (k *killer) AddBridge(name string, o bridgeOptions) error {
-	return k.step(func() error { return k.links.AddBridge(name, o) })
-}
-
-func (k *killer) AddVeth(name, peer string) error {
-	return k.step(func() error { return k.links.AddVeth(name, peer) })
-}
-
-func (k *killer) AddTap(name string, o tapOptions) error {
-	return k.step(func() error { return k.links.AddTap(name, o) })
-}
-
-func (k *killer) Isolate(name string) error {
-	return k.step(func() error { return k.links.Isolate(name) })
-}
-
-func (k *killer) Up(name string) error {
-	return k.step(func() error { return k.links.Up(name) })
-}
-
-func (k *killer) SetMTU(name string, mtu int) error {
-	return k.step(func() error { return k.links.SetMTU(name, mtu) })
-}
-
-func (k *killer) SetMAC(name, mac string) error {
-	return k.step(func() error { return k.links.SetMAC(name, mac) })
-}
-
-func (k *killer) SetBridge(name, bridge string) error {
-	return k.step(func() error { return k.links.SetBridge(name, bridge) })
-}
-
-func (k *killer) Delete(name string) error {
-	return k.step(func() error { return k.links.Delete(name) })
-}
-
-// killerSwitch is the killer's part at the switch.
-type killerSwitch struct{ *killer }
-
-func (k killerSwitch) Ensure(ctx context.Context, want switchState) error {
-	return k.step(func() error { return k.vswitch.Ensure(ctx, want) })
-}
-
-func (k killerSwitch) Remove(ctx context.Context, gone switchRemoval) error {
-	return k.step(func() error { return k.vswitch.Remove(ctx, gone) })
+	return nil
 }

@@ -24,6 +24,7 @@ type link struct {
 	MTU    int    // bytes
 	MAC    string // lower case, with colons
 	Bridge string // the Linux bridge it is a port of; "" for none
+	InUse  bool   // works at present; a tap does when a program has it open
 }
 
 // bridgeOptions says what is particular about a bridge.
@@ -64,6 +65,8 @@ type links interface {
 	Isolate(name string) error
 	// Up sets the link up.
 	Up(name string) error
+	// Down sets the link down.
+	Down(name string) error
 	// SetMTU sets the link's MTU in bytes.
 	SetMTU(name string, mtu int) error
 	// SetMAC sets the link's address.

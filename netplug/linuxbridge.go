@@ -20,13 +20,15 @@ import (
 // The bridge's MTU is left to the kernel, which keeps it at the smallest of the
 // ports'; setting it would end that.
 type linuxBridge struct {
-	links links
-	log   *logrus.Entry
+	links      links
+	forwarding *forwarding
+	log        *logrus.Entry
 }
 
 var _ Plugger = (*linuxBridge)(nil)
 
-// Ensure makes sure that p's bridge is there and up.
+// Ensure makes sure that p's bridge is there and up, and that the host's packet filter
+// lets it forward where Neutron does not filter.
 func (l *linuxBridge) Ensure(ctx context.Context, p Port) error {
 	if p.Bridge == "" {
 		return errNoBridge
@@ -38,14 +40,21 @@ func (l *linuxBridge) Ensure(ctx context.Context, p Port) error {
 	if added {
 		l.log.WithFields(p.fields()).WithField("bridge", p.Bridge).Debug("bridge added")
 	}
-	return err
+	if err != nil || !p.Unfiltered {
+		return err
+	}
+	return l.forwarding.ensure(ctx, p.Bridge)
 }
 
 // Remove deletes the tap if its guest left one behind. A link of that name that
-// is no tap is not ours.
+// is no tap is not ours, and one that a guest does not let go of is still its.
 func (l *linuxBridge) Remove(ctx context.Context, p Port) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if tap, err := l.links.Get(p.Device); err == nil && tap.Kind == kindTap && tap.InUse {
+		l.log.WithFields(p.fields()).WithField("device", p.Device).Warn("tap is in use and stays")
+		return nil
 	}
 	return removeTap(l.links, p, l.log)
 }

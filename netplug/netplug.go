@@ -35,8 +35,9 @@ type Plugger interface {
 
 // Options says how ports are made on this host.
 type Options struct {
-	OVS OVSOptions
-	Log *logrus.Entry // optional; where changes to the host are logged
+	OVS        OVSOptions
+	Forwarding ForwardingOptions
+	Log        *logrus.Entry // optional; where changes to the host are logged
 }
 
 // Net plugs ports of every kind that this host supports.
@@ -55,16 +56,22 @@ var _ Plugger = (*Net)(nil)
 // New returns a Net for the network namespace of the calling thread.
 func New(o Options) *Net {
 	log := o.logger()
-	return newNet(log, kernel{}, &database{options: o.OVS, letGo: letGo, log: log}, o.OVS)
+	return newNet(o, kernel{}, &database{options: o.OVS, letGo: letGo, log: log})
 }
 
-func newNet(log *logrus.Entry, links links, vswitch vswitch, o OVSOptions) *Net {
-	ovs := &openVSwitch{links: links, vswitch: vswitch, options: o, log: log}
+func newNet(o Options, links links, vswitch vswitch) *Net {
+	log := o.logger()
+	links = toldLinks{links, log}
+	sys := sysfs{"/sys"}
+	bridges := &linuxBridge{links: links, log: log, forwarding: &forwarding{options: o.Forwarding, links: links, run: runFilter}}
+	ovs := &openVSwitch{links: links, vswitch: vswitch, sys: sys, options: o.OVS, log: log}
 	direct := &macvtap{links: links}
-	vf := &virtualFunction{links: links, pci: "/sys/bus/pci/devices"}
+	vf := &virtualFunction{links: links, sys: sys}
 	return &Net{pluggers: map[kindOfPort]Plugger{
-		{VIFBridge, VNICNormal}:          &linuxBridge{links: links, log: log},
+		{VIFBridge, VNICNormal}:          bridges,
 		{VIFOVS, VNICNormal}:             ovs,
+		{VIFOVS, VNICDirect}:             ovs,
+		{VIFOVS, VNICVDPA}:               ovs,
 		{VIFOVS, VNICRemoteManaged}:      nothing{},
 		{VIFAgilioOVS, VNICNormal}:       ovs,
 		{VIFVHostUser, VNICNormal}:       ovs,

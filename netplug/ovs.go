@@ -30,6 +30,7 @@ const (
 type openVSwitch struct {
 	links   links
 	vswitch vswitch
+	sys     sysfs
 	options OVSOptions
 	log     *logrus.Entry
 }
@@ -66,8 +67,14 @@ func (o *openVSwitch) Ensure(ctx context.Context, p Port) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if p.hybrid() {
+	switch {
+	case p.hybrid():
 		if err := o.ensureHybrid(p); err != nil {
+			return err
+		}
+	case p.offloaded():
+		var err error
+		if p.Device, err = o.ensureRepresentor(p); err != nil {
 			return err
 		}
 	}
@@ -96,6 +103,8 @@ func (o *openVSwitch) state(p Port) switchState {
 		} else {
 			port.Options = map[string]string{"vhost-server-path": p.Socket.Path}
 		}
+	case p.offloaded(): // the kernel's datapath is what cards are offered
+		bridge.Datapath = DatapathSystem
 	case p.hybrid():
 		port.Name = deviceName("qvo", p.ID)
 	case o.options.PerPortBridge:
@@ -150,7 +159,15 @@ func (o *openVSwitch) Remove(ctx context.Context, p Port) error {
 	if strings.HasPrefix(p.Bridge, trunkBridge) {
 		gone.Bridges = append(gone.Bridges, p.Bridge)
 	}
+	representor, err := o.findRepresentor(p)
+	if err != nil {
+		return err
+	}
+	if representor != "" {
+		gone.Ports = append(gone.Ports, representor)
+	}
 	// The links go in any case: an unreachable database must not keep them. The
 	// port goes first, or the switch would look for the link that vanished.
-	return errors.Join(o.vswitch.Remove(ctx, gone), o.removeHybrid(p), removeTap(o.links, p, o.log))
+	return errors.Join(
+		o.vswitch.Remove(ctx, gone), o.removeHybrid(p), removeTap(o.links, p, o.log), o.setDown(representor))
 }

@@ -114,6 +114,7 @@ func (d *database) try(ctx context.Context, p plan) error {
 		if err != nil || len(changes) == 0 {
 			return err
 		}
+		d.log.WithField("change", "change rows").Debug("changing the database of Open vSwitch")
 		if _, err = s.transact(ctx, changes...); err != nil && !errors.Is(err, errConflict) {
 			return err
 		}

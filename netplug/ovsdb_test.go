@@ -27,7 +27,7 @@ func TestServerRestarts(t *testing.T) {
 	if err := d.Ensure(t.Context(), portState()); err != nil {
 		t.Fatal(err)
 	}
-	o.server.stop(t)
+	o.must(o.StopServer())
 	done := make(chan error)
 	go func() { done <- d.Remove(t.Context(), portRemoval()) }()
 	select {
@@ -35,7 +35,7 @@ func TestServerRestarts(t *testing.T) {
 		t.Fatalf("Remove returned while there was no server: %v", err)
 	case <-time.After(redial):
 	}
-	o.startServer()
+	o.must(o.StartServer())
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}

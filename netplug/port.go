@@ -33,6 +33,7 @@ const (
 	VNICMacvtap        = "macvtap"         // a macvtap over a virtual function
 	VNICDirect         = "direct"          // a virtual function
 	VNICDirectPhysical = "direct-physical" // a physical function
+	VNICVDPA           = "vdpa"            // a virtual function that speaks virtio
 	VNICRemoteManaged  = "remote-managed"  // a function of a card that manages its ports itself
 )
 
@@ -62,6 +63,7 @@ type Port struct {
 	VIFType      VIFType // required
 	VNICType     string  // "" means VNICNormal
 	MTU          int     // bytes; 0 means that the network has none of its own
+	Unfiltered   bool    // Neutron has no filter for the port; of ports on Linux bridges
 
 	Switch    SwitchPort // of ports on Open vSwitch
 	Socket    Socket     // of vhost-user ports
@@ -131,8 +133,13 @@ func (p Port) interfaceID() string {
 }
 
 // hybrid is whether there is a Linux bridge of the port's own; a socket shared
-// with the switch leaves no place for one.
-func (p Port) hybrid() bool { return p.Switch.Hybrid && p.VIFType != VIFVHostUser }
+// with the switch, or a function of a card, leaves no place for one.
+func (p Port) hybrid() bool { return p.Switch.Hybrid && p.VIFType != VIFVHostUser && !p.offloaded() }
+
+// offloaded is whether a card switches for Open vSwitch, and the port is a function of it.
+func (p Port) offloaded() bool {
+	return p.VIFType == VIFOVS && (p.vnicType() == VNICDirect || p.vnicType() == VNICVDPA)
+}
 
 // fields name the port in the log.
 func (p Port) fields() logrus.Fields {
@@ -167,7 +174,7 @@ func (p Port) validate() error {
 			errs = append(errs, fmt.Errorf("vlan %d is out of range", id))
 		}
 	}
-	if p.VIFType == VIFHWVEB && !validPCI.MatchString(p.Function.Address) {
+	if (p.VIFType == VIFHWVEB || p.offloaded()) && !validPCI.MatchString(p.Function.Address) {
 		errs = append(errs, fmt.Errorf("PCI address %q is not valid", p.Function.Address))
 	}
 	return errors.Join(errs...)

@@ -39,7 +39,7 @@ func RemoveTap(name string) error {
 		return fmt.Errorf("look for tap %s: %w", name, err)
 	case kind(l) != kindTap || !portTap.MatchString(name):
 		return fmt.Errorf("%s is not a tap of a port", name)
-	case l.Attrs().OperState == netlink.OperUp:
+	case inUse(l):
 		return fmt.Errorf("tap %s is in use", name)
 	}
 	if err := linkError(netlink.LinkDel(l)); err != nil && !errors.Is(err, errNoLink) {

@@ -19,7 +19,7 @@ import (
 func TestGuestsTalk(t *testing.T) {
 	ns := newNamespace(t)
 	o := newOVS(t, ns)
-	o.startSwitch()
+	o.must(o.StartSwitch())
 	switched := o.database()
 	switched.letGo = letGo
 	type way struct {
@@ -41,7 +41,7 @@ func TestGuestsTalk(t *testing.T) {
 					p.ID = fmt.Sprintf("%08x-9a4f-4f39-9a57-1c2d3e4f5a6b", i+1)
 					p.Device, p.MAC, p.MTU = DeviceName(p.ID), fmt.Sprintf("fa:16:3e:00:00:%02x", i+1), 1450
 				})
-				n := newNet(Options{}.logger(), kernel{}, switched, w.options)
+				n := newNet(Options{OVS: w.options}, kernel{}, switched)
 				var err error
 				ns.do(func() { err = n.Ensure(t.Context(), p) })
 				if err != nil {

@@ -1,125 +1,56 @@
 package netplug
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netns"
 
-	"bolide/test/child"
+	"bolide/test/openvswitch"
 )
 
-// settleTime bounds how long a program of Open vSwitch takes to answer or end.
+// settleTime bounds how long a call to the database may take.
 const settleTime = 20 * time.Second
 
-// ovs is an Open vSwitch of a test's own: a database in a directory of the test,
-// and a switch in its network namespace.
+// ovs is an Open vSwitch of a test's own, in the network namespace of the test.
 type ovs struct {
-	tb     testing.TB
-	dir    string
-	ns     *namespace
-	server *program
-}
-
-// program is a running one.
-type program struct {
-	*exec.Cmd
-	ended <-chan struct{}
+	*openvswitch.Switch
+	tb testing.TB
+	ns *namespace
 }
 
 // newOVS starts ovsdb-server alone; the rows need no more.
 func newOVS(tb testing.TB, ns *namespace) *ovs {
 	tb.Helper()
-	for _, tool := range []string{"ovsdb-server", "ovs-vswitchd", "ovsdb-tool", "ovs-vsctl"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			tb.Skip("needs Open vSwitch: ", err)
-		}
+	if err := openvswitch.Missing(); err != nil {
+		tb.Skip(err)
 	}
-	dir, err := os.MkdirTemp("", "ovs") // short: a unix socket's path has 108 bytes
+	s, err := openvswitch.New(openvswitch.Options{Enter: func() error { return netns.Set(ns.handle) }})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	o := &ovs{tb: tb, dir: dir, ns: ns}
-	o.run("ovsdb-tool", "create", o.path("conf.db"), schemaFile(tb))
-	o.startServer()
-	o.vsctl("init")
-	return o
-}
-
-func schemaFile(tb testing.TB) string {
-	for _, dir := range []string{"/usr/share/openvswitch", "/usr/local/share/openvswitch"} {
-		if path := filepath.Join(dir, "vswitch.ovsschema"); exists(path) {
-			return path
-		}
-	}
-	tb.Skip("needs the schema of Open vSwitch's database")
-	return ""
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
-func (o *ovs) path(name string) string { return filepath.Join(o.dir, name) }
-func (o *ovs) connection() string      { return "unix:" + o.path("db.sock") }
-func (o *ovs) database() *database {
-	return &database{options: OVSOptions{Connection: o.connection(), Timeout: settleTime}, log: Options{}.logger()}
-}
-
-// start runs a program in the namespace until stop or the end of the test.
-func (o *ovs) start(name string, args ...string) *program {
-	o.tb.Helper()
-	var output bytes.Buffer
-	p := &program{Cmd: exec.Command(name, args...)}
-	p.Env = append(os.Environ(), "OVS_RUNDIR="+o.dir, "OVS_DBDIR="+o.dir, "OVS_LOGDIR="+o.dir, "LC_ALL=C")
-	p.Stdout, p.Stderr = io.Discard, &output
-	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var err error
-	if p.ended, err = child.StartAfter(p.Cmd, func() error { return netns.Set(o.ns.handle) }); err != nil {
-		o.tb.Fatal(err)
-	}
-	o.tb.Cleanup(func() {
-		p.stop(o.tb)
-		if o.tb.Failed() {
-			o.tb.Logf("%s:\n%s", name, output.Bytes())
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
 		}
 	})
-	return p
+	return &ovs{Switch: s, tb: tb, ns: ns}
 }
 
-// stop ends a program and waits for its end.
-func (p *program) stop(tb testing.TB) {
-	_ = p.Process.Kill() // an error means that it has ended
-	select {
-	case <-p.ended:
-	case <-time.After(settleTime):
-		tb.Errorf("%s does not end", p.Path)
+func (o *ovs) database() *database {
+	return &database{options: OVSOptions{Connection: o.Connection(), Timeout: settleTime}, log: Options{}.logger()}
+}
+
+// must fails the test.
+func (o *ovs) must(err error) {
+	o.tb.Helper()
+	if err != nil {
+		o.tb.Fatal(err)
 	}
-}
-
-func (o *ovs) startServer(remotes ...string) {
-	o.tb.Helper()
-	args := []string{o.path("conf.db"), "--remote=p" + o.connection(), "--unixctl=" + o.path("server.ctl"), "-vconsole:warn"}
-	o.server = o.start("ovsdb-server", append(args, remotes...)...)
-	o.until("ovsdb-server answers", func() bool { return o.try("ovs-vsctl", "--db="+o.connection(), "--no-wait", "show") == nil })
-}
-
-// startSwitch starts the switch itself.
-func (o *ovs) startSwitch() {
-	o.tb.Helper()
-	o.start("ovs-vswitchd", o.connection(), "--unixctl="+o.path("switch.ctl"), "-vconsole:warn")
 }
 
 // until waits for a condition that no event tells of.
@@ -127,40 +58,22 @@ func (o *ovs) until(what string, is func() bool) {
 	o.tb.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	end := time.After(settleTime)
+	end := time.After(openvswitch.Limit)
 	for !is() {
 		select {
 		case <-tick.C:
 		case <-end:
-			o.tb.Fatalf("waiting until %s: still not after %v", what, settleTime)
+			o.tb.Fatalf("waiting until %s: still not after %v", what, openvswitch.Limit)
 		}
-	}
-}
-
-func (o *ovs) try(name string, args ...string) error {
-	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
-	}
-	return nil
-}
-
-func (o *ovs) run(name string, args ...string) {
-	o.tb.Helper()
-	if err := o.try(name, args...); err != nil {
-		o.tb.Fatal(err)
 	}
 }
 
 // vsctl asks or changes the database as an administrator does.
 func (o *ovs) vsctl(args ...string) string {
 	o.tb.Helper()
-	out, err := exec.Command("ovs-vsctl", append([]string{"--db=" + o.connection(), "--no-wait", "--timeout=10"}, args...)...).CombinedOutput()
-	if err != nil {
-		o.tb.Fatalf("ovs-vsctl %s: %v: %s", strings.Join(args, " "), err, out)
-	}
-	return strings.TrimSpace(string(out))
+	out, err := o.Ctl(args...)
+	o.must(err)
+	return out
 }
 
 // put makes what another program made.

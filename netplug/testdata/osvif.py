@@ -29,7 +29,14 @@ common = dict(
     has_traffic_filtering=False, preserve_on_delete=False, active=False,
     network=objects.network.Network(
         id=port["NetworkID"], bridge=port["Bridge"], mtu=port["MTU"], subnets=objects.subnet.SubnetList(objects=[])))
-if port["VIFType"] == "vhostuser":
+if port["VNICType"] == "direct":
+    function = port["Function"]["Address"]
+    common["port_profile"] = objects.vif.VIFPortProfileOVSRepresentor(
+        interface_id=port["ID"], representor_name=port["Device"], representor_address=function)
+    del common["vif_name"]
+    vif = objects.vif.VIFHostDevice(
+        dev_address=function, dev_type=objects.fields.VIFHostDeviceDevType.ETHERNET, **common)
+elif port["VIFType"] == "vhostuser":
     vif = objects.vif.VIFVHostUser(
         mode="client" if port["Socket"]["Client"] else "server", path=port["Socket"]["Path"], **common)
 elif port["Switch"]["Hybrid"]:

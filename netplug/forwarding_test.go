@@ -1,0 +1,73 @@
+package netplug
+
+import (
+	"context"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestForwarding: the host's filter lets a bridge forward, for both kinds of addresses;
+// the rules of bridges that are gone go, and those of others stay.
+func TestForwarding(t *testing.T) {
+	for _, tool := range []string{"iptables", "ip6tables", "iptables-restore"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip("needs ", tool)
+		}
+	}
+	const head = "-A " + forwardingChain + " "
+	for name, c := range map[string]struct {
+		options ForwardingOptions
+		want    []string // of the bridge, in the chain
+	}{
+		"everything": {want: []string{head + "-i brq -j ACCEPT", head + "-o brq -j ACCEPT"}},
+		"one interface": {
+			options: ForwardingOptions{IPv6: true, Interfaces: []string{"lo"}, Drop: "RETURN"},
+			want: []string{
+				head + "-i brq -o lo -j ACCEPT", head + "-i lo -o brq -j ACCEPT", head + "-i brq -o brq -j ACCEPT",
+				head + "-i brq -j RETURN", head + "-o brq -j RETURN",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNamespace(t)
+			n.add("other", kindBridge, true)
+			filter := func(input, tool string, args ...string) []string {
+				t.Helper()
+				var out string
+				var err error
+				n.do(func() { out, err = runFilter(t.Context(), input, tool, args...) })
+				if err != nil {
+					t.Fatal(err)
+				}
+				return strings.Split(strings.TrimSpace(out), "\n")
+			}
+			// of Nova's own node, and of an administrator
+			filter("*filter\n:"+forwardingChain+" -\n"+head+"-i gone -j ACCEPT\n"+head+"-i other -j ACCEPT\n"+
+				"-A FORWARD -s 192.0.2.1/32 -j DROP\nCOMMIT\n", "iptables-restore", "--noflush")
+			net := newNet(Options{Forwarding: c.options}, kernel{}, newFakeSwitch())
+			p := bridgePort().with(func(p *Port) { p.Bridge, p.Unfiltered = "brq", true })
+			for range 2 {
+				var err error
+				n.do(func() { err = net.Ensure(context.Background(), p) })
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := append([]string{head + "-i other -j ACCEPT"}, c.want...)
+				if d := cmp.Diff(want, filter("", "iptables", "-S", forwardingChain)[1:]); d != "" {
+					t.Fatalf("rules (-want +got):\n%s", d)
+				}
+				forward := []string{"-P FORWARD ACCEPT", "-A FORWARD -j " + forwardingChain, "-A FORWARD -s 192.0.2.1/32 -j DROP"}
+				if d := cmp.Diff(forward, filter("", "iptables", "-S", "FORWARD")); d != "" {
+					t.Fatalf("rules of FORWARD (-want +got):\n%s", d)
+				}
+			}
+			if six := filter("", "ip6tables", "-S"); slices.Contains(six, c.want[0]) != c.options.IPv6 {
+				t.Errorf("rules for IPv6: %q", six)
+			}
+		})
+	}
+}

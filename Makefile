@@ -58,9 +58,9 @@ test: | deps-test deps-demo ## every test that needs no OpenStack; starts its ow
 test-openstack: build/bolide $(CLOUD) | deps-openstack ## drive Bolide through the API of a real OpenStack (OPS="build delete", NODE=nova)
 	$(CLOUD) --node $(NODE) test $(OPS)
 
-test-faults: | deps-test deps-demo ## break the node and all it needs, and say after how long it works again (25 minutes)
+test-faults: | deps-test deps-demo ## break the node and all it needs, and say after how long it works again (35 minutes)
 	$(GO) test -count=1 -timeout 20m ./agent -run TestBrokenSteps -every-step
-	$(GO) test -count=1 -timeout 40m ./test/faults -v -faults.all
+	$(GO) test -count=1 -timeout 60m ./test/faults -v -faults.all
 
 test-moves: | deps-test ## move guests between two hosts while agents and libvirtds are killed and the link is cut, 50 times (5 minutes)
 	$(GO) test -count=1 -timeout 40m ./test/moves -v -migrations 50

@@ -193,20 +193,46 @@ func opDetachInterface(*Agent) operation {
 			}
 			t.inform(ctx, newsDetachPort, phaseStart, detail{})
 			t.page.Note(func(r *journal.Record) { r.Leaving = []string{port} })
-			if err := t.detachVIF(ctx, *vif); err != nil {
-				return nil, nova.NewError("InterfaceDetachFailed", map[string]any{"instance_uuid": t.inst.UUID()}).Because(err)
-			}
-			if err := t.givePortBack(ctx, vifs, port); err != nil {
+			d := &detachment{task: t, vif: *vif, vifs: vifs}
+			if err := t.run(ctx, d.steps()); err != nil {
 				return nil, err
 			}
-			if err := t.cond.SaveInstance(ctx, t.inst, nova.Expect{}); err != nil {
-				return nil, err
-			}
-			t.showPorts(ctx, slices.Delete(vifs, vifs.Index(port), vifs.Index(port)+1))
 			t.inform(ctx, newsDetachPort, phaseEnd, detail{})
 			return nil, nil
 		},
 	}
+}
+
+// detachment is what the steps of a detach share.
+type detachment struct {
+	*task
+	vif  network.VIF  // that goes
+	vifs network.Info // all that the guest had
+}
+
+// steps of a detach. None is undone: it goes on where it stopped when it is asked for again.
+func (d *detachment) steps() []step {
+	return []step{
+		{name: "detach", do: d.detach},
+		{name: "give port back", do: func(ctx context.Context) error { return d.givePortBack(ctx, d.vifs, d.vif.ID) }},
+		{name: "record", do: d.record},
+	}
+}
+
+func (d *detachment) detach(ctx context.Context) error {
+	if err := d.detachVIF(ctx, d.vif); err != nil {
+		return nova.NewError("InterfaceDetachFailed", map[string]any{"instance_uuid": d.inst.UUID()}).Because(err)
+	}
+	return nil
+}
+
+func (d *detachment) record(ctx context.Context) error {
+	if err := d.cond.SaveInstance(ctx, d.inst, nova.Expect{}); err != nil {
+		return err
+	}
+	i := d.vifs.Index(d.vif.ID)
+	d.showPorts(ctx, slices.Delete(d.vifs, i, i+1))
+	return nil
 }
 
 // givePortBack deletes or frees one port and writes the others to the info cache.
@@ -221,7 +247,8 @@ func (t *task) givePortBack(ctx context.Context, vifs network.Info, port string)
 }
 
 // detachVIF takes the port's card out of the guest and its definition, and the port off the host. A card that is not
-// there is out. The port is unplugged whatever comes of the guest, since the user no longer wants it.
+// there is out. The port is unplugged whatever comes of the guest, as Nova's node does: what the guest then holds on to
+// leads nowhere, but on a Linux bridge, until it is off.
 func (t *task) detachVIF(ctx context.Context, v network.VIF) error {
 	events, leave := t.hypervisor.Subscribe()
 	defer leave()
@@ -236,7 +263,8 @@ func (t *task) detachCard(ctx context.Context, mac string, events <-chan hypervi
 	l := t.cfg.Libvirt
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.DeviceDetachAttempts)*l.DeviceDetachTimeout)
 	defer cancel()
-	if err := t.dropCard(ctx, mac, hypervisor.XMLOptions{Inactive: true}, hypervisor.DeviceOptions{Config: true}); err != nil && !errors.Is(err, errNoCard) {
+	_, err := t.dropCard(ctx, mac, hypervisor.XMLOptions{Inactive: true}, hypervisor.DeviceOptions{Config: true})
+	if err != nil && !errors.Is(err, errNoCard) {
 		return err
 	}
 	again := time.NewTicker(detachAgain)
@@ -249,26 +277,32 @@ func (t *task) detachCard(ctx context.Context, mac string, events <-chan hypervi
 		if power != nova.PowerRunning && power != nova.PowerPaused {
 			return nil
 		}
-		err = t.dropCard(ctx, mac, hypervisor.XMLOptions{}, hypervisor.DeviceOptions{Live: true})
+		alias, err := t.dropCard(ctx, mac, hypervisor.XMLOptions{}, hypervisor.DeviceOptions{Live: true})
 		if errors.Is(err, errNoCard) {
 			return nil
 		}
 		if err != nil && !errors.Is(err, hypervisor.ErrBusy) {
 			return err
 		}
-		if err := t.awaitRemoval(ctx, events, again.C); err != nil {
+		if err := t.awaitRemoval(ctx, alias, events, again.C); err != nil {
 			return fmt.Errorf("guest does not let card %s go: %w", mac, err)
 		}
 	}
 }
 
-// awaitRemoval waits for news of the guest's devices, or until it is time to ask again.
-func (t *task) awaitRemoval(ctx context.Context, events <-chan hypervisor.Event, again <-chan time.Time) error {
+// errRefused says that the guest has refused to let a device go; asking again would not change its mind.
+var errRefused = errors.New("the guest has refused")
+
+// awaitRemoval waits for news of the guest's device with that alias, or until it is time to ask again.
+func (t *task) awaitRemoval(ctx context.Context, alias string, events <-chan hypervisor.Event, again <-chan time.Time) error {
 	for {
 		select {
 		case e := <-events:
-			if e.Kind == hypervisor.EventResync || e.UUID == t.inst.UUID() &&
-				(e.Kind == hypervisor.EventDeviceRemoved || e.Kind == hypervisor.EventDeviceRemovalFailed || e.Kind == hypervisor.EventStopped) {
+			ours := e.UUID == t.inst.UUID()
+			switch {
+			case ours && e.Kind == hypervisor.EventDeviceRemovalFailed && e.Device == alias:
+				return errRefused
+			case e.Kind == hypervisor.EventResync, ours && (e.Kind == hypervisor.EventDeviceRemoved || e.Kind == hypervisor.EventStopped):
 				return nil
 			}
 		case <-again:
@@ -283,15 +317,15 @@ func (t *task) awaitRemoval(ctx context.Context, events <-chan hypervisor.Event,
 var errNoCard = errors.New("no such card")
 
 // dropCard detaches the card from the live guest or its definition, whichever the options say; errNoCard when that one
-// has it no longer.
-func (t *task) dropCard(ctx context.Context, mac string, look hypervisor.XMLOptions, from hypervisor.DeviceOptions) error {
+// has it no longer. It returns the alias by which events name the card; "" for a definition.
+func (t *task) dropCard(ctx context.Context, mac string, look hypervisor.XMLOptions, from hypervisor.DeviceOptions) (alias string, err error) {
 	text, err := t.hypervisor.XML(ctx, t.inst.UUID(), look)
 	if err != nil {
-		return t.guestError(err)
+		return "", t.guestError(err)
 	}
 	d := &libvirtxml.Domain{Devices: &libvirtxml.DomainDeviceList{}}
 	if err := d.Unmarshal(text); err != nil {
-		return fmt.Errorf("read the domain of instance %s: %w", t.inst.UUID(), err)
+		return "", fmt.Errorf("read the domain of instance %s: %w", t.inst.UUID(), err)
 	}
 	for _, card := range d.Devices.Interfaces {
 		if card.MAC == nil || card.MAC.Address != mac {
@@ -299,13 +333,16 @@ func (t *task) dropCard(ctx context.Context, mac string, look hypervisor.XMLOpti
 		}
 		xml, err := card.Marshal()
 		if err != nil {
-			return fmt.Errorf("describe card %s: %w", mac, err)
+			return "", fmt.Errorf("describe card %s: %w", mac, err)
+		}
+		if card.Alias != nil {
+			alias = card.Alias.Name
 		}
 		err = t.hypervisor.DetachDevice(ctx, t.inst.UUID(), xml, from)
 		if errors.Is(err, hypervisor.ErrDeviceNotFound) {
-			return errNoCard
+			err = errNoCard
 		}
-		return err
+		return alias, err
 	}
-	return errNoCard
+	return "", errNoCard
 }

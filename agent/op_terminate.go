@@ -80,7 +80,7 @@ func (d *deletion) steps() []step {
 }
 
 // teardown takes the guest off the host. It is off before its addresses are given back, so that no two guests ever
-// answer for one.
+// answer for one; and so are its ports, since nobody knows of one any more that was given back.
 func (d *deletion) teardown() []step {
 	return []step{
 		{name: "read ports", do: d.findPorts},
@@ -88,9 +88,9 @@ func (d *deletion) teardown() []step {
 		{name: "unplug", do: func(ctx context.Context) error { return d.unplug(ctx, d.vifs) },
 			beside: []step{
 				{name: "remove files", do: d.clean},
-				{name: "give ports back", do: d.deallocate},
 				{name: "detach volumes", do: d.releaseVolumes},
 			}},
+		{name: "give ports back", do: d.deallocate},
 	}
 }
 

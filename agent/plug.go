@@ -33,6 +33,10 @@ func (t *task) plugPort(v network.VIF) netplug.Port {
 			p.Device = v.Details.Str("macvtap_source")
 			p.VLAN = netplug.VLAN{ID: id, Parent: v.Details.Str("physical_interface")}
 		}
+	case network.TypeBridge:
+		p.Unfiltered = !v.PortFilter() && v.Network != nil && v.Network.ShouldCreateBridge()
+	case network.TypeOVS:
+		p.Function.Address = v.Profile.Str("pci_slot") // of a port that a card switches
 	case network.TypeHWVEB:
 		p.Function = netplug.Function{
 			Address: v.Profile.Str("pci_slot"), VLAN: v.VLAN(), Trusted: v.Trusted(),

@@ -45,6 +45,11 @@ func TestPlugPort(t *testing.T) {
 			vif:  `"type": "bridge", "devname": "tap3b6bd0c8-9a"}`,
 			want: port(func(p *netplug.Port) { p.VIFType = netplug.VIFBridge }),
 		},
+		"bridge without Neutron's filter": {
+			vif: `"type": "bridge", "details": {"port_filter": false},
+				"network": {"id": "n", "bridge": "br-int", "subnets": [], "meta": {"mtu": 1450, "should_create_bridge": true}}}`,
+			want: port(func(p *netplug.Port) { p.VIFType, p.Unfiltered = netplug.VIFBridge, true }),
+		},
 		"ovs": {
 			vif: `"type": "ovs", "ovs_interfaceid": "i", "delegate_create": true, "details": {"datapath_type": "netdev"}}`,
 			want: port(func(p *netplug.Port) {
@@ -58,6 +63,12 @@ func TestPlugPort(t *testing.T) {
 		"ovs, filtered by iptables": {
 			vif:  `"type": "ovs", "details": {"ovs_hybrid_plug": true}}`,
 			want: port(func(p *netplug.Port) { p.VIFType, p.Switch.Hybrid = netplug.VIFOVS, true }),
+		},
+		"ovs, switched by a card": {
+			vif: `"type": "ovs", "vnic_type": "direct", "delegate_create": true, "profile": {"pci_slot": "0000:81:00.4"}}`,
+			want: port(func(p *netplug.Port) {
+				p.VIFType, p.VNICType, p.Switch.ByLibvirt, p.Function.Address = netplug.VIFOVS, "direct", false, "0000:81:00.4"
+			}),
 		},
 		"tap": {
 			vif: `"type": "tap", "details": {"mac_address": "ee:ee:ee:ee:ee:ee"}}`,
@@ -137,7 +148,12 @@ func TestPlugOptions(t *testing.T) {
 		OVSDBConnection: "ssl:192.0.2.1:6640", OVSVsctlTimeout: 30 * time.Second, NetworkDeviceMTU: 9000,
 		IsolateVIF: true, PerPortBridge: true,
 	}
+	cfg.LinuxBridge = config.LinuxBridge{UseIPv6: true, ForwardBridgeInterface: []string{"eth0"}, IptablesDropAction: "logdrop"}
 	cfg.Bolide.OVSDBCAFile, cfg.Bolide.OVSDBCertFile, cfg.Bolide.OVSDBKeyFile = "/ca", "/cert", "/key"
+	forwarding := netplug.ForwardingOptions{IPv6: true, Interfaces: []string{"eth0"}, Drop: "logdrop"}
+	if d := cmp.Diff(forwarding, plugOptions(cfg, quiet()).Forwarding); d != "" {
+		t.Errorf("options (-want +got):\n%s", d)
+	}
 	want := netplug.OVSOptions{
 		Connection: "ssl:192.0.2.1:6640", TLS: netplug.TLSFiles{CA: "/ca", Cert: "/cert", Key: "/key"},
 		Timeout: 30 * time.Second, MTU: 9000, Isolate: true, PerPortBridge: true,

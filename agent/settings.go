@@ -132,6 +132,9 @@ func plugOptions(c *config.Config, log *logrus.Entry) netplug.Options {
 			Isolate: c.OVS.IsolateVIF, PerPortBridge: c.OVS.PerPortBridge,
 			TLS: netplug.TLSFiles{CA: c.Bolide.OVSDBCAFile, Cert: c.Bolide.OVSDBCertFile, Key: c.Bolide.OVSDBKeyFile},
 		},
+		Forwarding: netplug.ForwardingOptions{
+			IPv6: c.LinuxBridge.UseIPv6, Interfaces: c.LinuxBridge.ForwardBridgeInterface, Drop: c.LinuxBridge.IptablesDropAction,
+		},
 		Log: log,
 	}
 }

@@ -123,7 +123,13 @@ func (t *task) takePort(ctx context.Context, port cloud.Port, r journal.Record) 
 	vifs := t.cachedPorts()
 	vif := vifs.Find(port.ID)
 	if vif == nil {
-		vifs = append(vifs, network.VIF{ID: port.ID, Address: port.MACAddress, Type: port.VIFType, VNICType: port.VNICType, DevName: netplug.DeviceName(port.ID)})
+		profile, err := network.ParseDict(port.Profile) // which names the device of the host's that the port is
+		if err != nil {
+			return fmt.Errorf("read the binding profile of port %s: %w", port.ID, err)
+		}
+		vifs = append(vifs, network.VIF{
+			ID: port.ID, Address: port.MACAddress, Type: port.VIFType, VNICType: port.VNICType, Profile: profile, DevName: netplug.DeviceName(port.ID),
+		})
 		vif = &vifs[len(vifs)-1]
 	}
 	vif.PreserveOnDelete = vif.PreserveOnDelete || r.Ports != nil && slices.Contains(r.Ports.Foreign, port.ID)

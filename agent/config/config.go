@@ -33,6 +33,7 @@ type Config struct {
 	NeutronTunnel NeutronTunnel `section:"neutron_tunnel"`
 	Notifications Notifications `section:"notifications"`
 	Notifier      Notifier      `section:"oslo_messaging_notifications"`
+	LinuxBridge   LinuxBridge   `section:"os_vif_linux_bridge"`
 	OVS           OVS           `section:"os_vif_ovs"`
 	PCI           PCI           `section:"pci"`
 	Placement     Placement     `section:"placement" defaults:"service_type=placement"`

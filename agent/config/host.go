@@ -88,6 +88,18 @@ type OVS struct {
 	PerPortBridge bool `ini:"per_port_bridge" default:"false"`
 }
 
+// LinuxBridge is [os_vif_linux_bridge], os-vif's plug-in of Linux bridges.
+type LinuxBridge struct {
+	// UseIPv6 has the host's IPv6 filter pass the bridges of ports that Neutron
+	// does not filter, too. Default false.
+	UseIPv6 bool `ini:"use_ipv6" default:"false" old:"DEFAULT.use_ipv6"`
+	// ForwardBridgeInterface is where these bridges may forward to; all = anywhere.
+	// Default all.
+	ForwardBridgeInterface []string `ini:"forward_bridge_interface" kind:"multi" default:"all" old:"DEFAULT.forward_bridge_interface"`
+	// IptablesDropAction is the target for what they may not. Default DROP.
+	IptablesDropAction string `ini:"iptables_drop_action" default:"DROP" old:"DEFAULT.iptables_drop_action"`
+}
+
 // Workarounds is [workarounds].
 type Workarounds struct {
 	// DisableLibvirtLivesnapshot takes snapshots of stopped guests. Default false.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -29,27 +30,27 @@ const (
 )
 
 // forwarding keeps the host's packet filter from dropping what crosses a bridge. Such
-// packets meet the filter where br_netfilter is loaded, as Docker has it, whose filter
-// drops what it does not know.
+// packets meet the filter where br_netfilter is loaded and says so, as with Docker, whose
+// filter drops what it does not know.
 //
 // The rules of a bridge stay as long as the bridge.
 type forwarding struct {
 	options ForwardingOptions
 	links   links
-	run     func(ctx context.Context, input, name string, args ...string) (string, error)
+	sysctl  string     // /proc/sys/net/bridge
 	mu      sync.Mutex // one change at a time: each reads the chain and replaces it
 }
 
-// ensure makes sure of a bridge's rules. A host without iptables has no filter that it
-// could open.
+// ensure makes sure of a bridge's rules, where packets of bridges are filtered. A host
+// without iptables has no filter that it could open.
 func (f *forwarding) ensure(ctx context.Context, bridge string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	tools := []string{"iptables"}
-	if f.options.IPv6 {
-		tools = append(tools, "ip6tables")
-	}
-	for _, tool := range tools {
+	for _, tool := range []string{"iptables", "ip6tables"} {
+		called, err := os.ReadFile(filepath.Join(f.sysctl, "bridge-nf-call-"+tool))
+		if err != nil || strings.TrimSpace(string(called)) == "0" || tool == "ip6tables" && !f.options.IPv6 {
+			continue
+		}
 		if err := f.ensureIn(ctx, tool, bridge); err != nil && !errors.Is(err, exec.ErrNotFound) {
 			return fmt.Errorf("let %s forward: %w", bridge, err)
 		}
@@ -58,7 +59,7 @@ func (f *forwarding) ensure(ctx context.Context, bridge string) error {
 }
 
 func (f *forwarding) ensureIn(ctx context.Context, tool, bridge string) error {
-	all, err := f.run(ctx, "", tool, "--wait", "-S")
+	all, err := runFilter(ctx, "", tool, "--wait", "-S")
 	if err != nil {
 		return err
 	}
@@ -78,12 +79,12 @@ func (f *forwarding) ensureIn(ctx context.Context, tool, bridge string) error {
 	want = append(want, f.rules(bridge)...)
 	if !sameRules(is, want) {
 		table := "*filter\n:" + forwardingChain + " - [0:0]\n" + strings.Join(want, "\n") + "\nCOMMIT\n"
-		if _, err := f.run(ctx, table, tool+"-restore", "--wait", "--noflush"); err != nil {
+		if _, err := runFilter(ctx, table, tool+"-restore", "--wait", "--noflush"); err != nil {
 			return err
 		}
 	}
 	if jump := "-A FORWARD -j " + forwardingChain; !slices.Contains(lines, jump) {
-		_, err = f.run(ctx, "", tool, "--wait", "-I", "FORWARD", "-j", forwardingChain)
+		_, err = runFilter(ctx, "", tool, "--wait", "-I", "FORWARD", "-j", forwardingChain)
 	}
 	return err
 }

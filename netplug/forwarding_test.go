@@ -1,8 +1,8 @@
 package netplug
 
 import (
-	"context"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -48,11 +48,24 @@ func TestForwarding(t *testing.T) {
 			// of Nova's own node, and of an administrator
 			filter("*filter\n:"+forwardingChain+" -\n"+head+"-i gone -j ACCEPT\n"+head+"-i other -j ACCEPT\n"+
 				"-A FORWARD -s 192.0.2.1/32 -j DROP\nCOMMIT\n", "iptables-restore", "--noflush")
-			net := newNet(Options{Forwarding: c.options}, kernel{}, newFakeSwitch())
+			called := t.TempDir()
+			f := &forwarding{options: c.options, links: kernel{}, sysctl: called}
+			b := &linuxBridge{links: kernel{}, forwarding: f, log: Options{}.logger()}
 			p := bridgePort().with(func(p *Port) { p.Bridge, p.Unfiltered = "brq", true })
+			before := filter("", "iptables", "-S")
+			n.do(func() {
+				if err := b.Ensure(t.Context(), p); err != nil {
+					t.Error(err)
+				}
+			})
+			if d := cmp.Diff(before, filter("", "iptables", "-S")); d != "" {
+				t.Errorf("where bridged packets are not filtered (-before +after):\n%s", d)
+			}
+			makeFile(t, filepath.Join(called, "bridge-nf-call-iptables"), "1")
+			makeFile(t, filepath.Join(called, "bridge-nf-call-ip6tables"), "1")
 			for range 2 {
 				var err error
-				n.do(func() { err = net.Ensure(context.Background(), p) })
+				n.do(func() { err = b.Ensure(t.Context(), p) })
 				if err != nil {
 					t.Fatal(err)
 				}

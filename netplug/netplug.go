@@ -63,7 +63,7 @@ func newNet(o Options, links links, vswitch vswitch) *Net {
 	log := o.logger()
 	links = toldLinks{links, log}
 	sys := sysfs{"/sys"}
-	bridges := &linuxBridge{links: links, log: log, forwarding: &forwarding{options: o.Forwarding, links: links, run: runFilter}}
+	bridges := &linuxBridge{links: links, log: log, forwarding: &forwarding{options: o.Forwarding, links: links, sysctl: "/proc/sys/net/bridge"}}
 	ovs := &openVSwitch{links: links, vswitch: vswitch, sys: sys, options: o.OVS, log: log}
 	direct := &macvtap{links: links}
 	vf := &virtualFunction{links: links, sys: sys}

@@ -50,17 +50,15 @@ type Options struct {
 	Dir string
 	// BrokerURL is the transport_url of the broker. Required.
 	BrokerURL string
-	// Wire is what happens to ports; required. See network.Instant and
-	// network.Bridges.
+	// Wire is what happens to ports; required. See network.Instant,
+	// network.Bridges and network.Switch.
 	Wire network.Wire
 	// Password is that of all users. Default "secret".
 	Password string
 	// Addresses are where the services listen, by the type in the catalog or
 	// "console"; default a free port of the loopback for each.
 	Addresses map[string]string
-	// VIFType is how ports are bound: "bridge" (default) or "ovs".
-	VIFType string
-	Log     *logrus.Entry // required
+	Log       *logrus.Entry // required
 	// Disturb stands before every request, for tests of faults: it may wait as long
 	// as it likes, and where it returns an error that is the answer, over HTTP as
 	// status 503. Service is the type in the catalog, or "conductor"; request is
@@ -173,7 +171,7 @@ func (c *Controller) assemble() (err error) {
 		Log: c.o.Log.WithField("part", "compute"),
 	})
 	c.Network = network.New(network.Options{
-		Store: c.store, Authority: c.Identity, Wire: c.o.Wire, Notify: c.Compute.Notify, VIFType: c.o.VIFType,
+		Store: c.store, Authority: c.Identity, Wire: c.o.Wire, Notify: c.Compute.Notify,
 	})
 	c.Compute.Attach(c.Network)
 	c.handlers = map[string]http.Handler{

@@ -3,9 +3,9 @@
 // broker, libvirtd and the control plane's services go away and come back.
 //
 // A Cloud is a private RabbitMQ and libvirtd with the control plane of package
-// controller in this process; a Node is the agent in a process of its own, which
-// is this program again, so that it can be killed. All of it runs in a network
-// namespace of its own.
+// controller in this process, and an Open vSwitch where that is installed; a Node is
+// the agent in a process of its own, which is this program again, so that it can be
+// killed. All of it runs in a network namespace of its own.
 package faults
 
 import (
@@ -26,6 +26,7 @@ import (
 	"bolide/test/controller/compute"
 	"bolide/test/controller/identity"
 	"bolide/test/controller/network"
+	"bolide/test/openvswitch"
 	"bolide/test/virt"
 )
 
@@ -34,6 +35,7 @@ import (
 type Cloud struct {
 	Broker *broker.Broker
 	Virt   *virt.Daemon
+	Switch *openvswitch.Switch // nil: none is installed
 	*controller.Controller
 
 	dir   string
@@ -42,7 +44,10 @@ type Cloud struct {
 	stop  context.CancelFunc
 	ended chan error
 
+	project                    string // ID of its guests' owner
 	image, flavor, bigger, net string // IDs
+	obliging                   string // an image whose guests let go of their cards
+	nets                       map[network.Connection]string
 
 	mu      sync.Mutex
 	disturb func(ctx context.Context, service, request string) error
@@ -54,8 +59,15 @@ func Up() (*Cloud, error) {
 	var g errgroup.Group
 	g.Go(func() (err error) { c.Broker, err = broker.Launch(broker.Options{}); return err })
 	g.Go(func() (err error) { c.Virt, err = virt.New(); return err })
+	wires := network.Wires{network.Bridges{}}
+	if openvswitch.Missing() == nil {
+		g.Go(c.startSwitch)
+	}
 	if err := g.Wait(); err != nil {
 		return c, err
+	}
+	if c.Switch != nil {
+		wires = append(wires, network.Switch{Database: c.Switch.Connection()})
 	}
 	// In the guests' directory: QEMU's user must reach the instances.
 	c.dir = filepath.Join(c.Virt.Dir(), "cloud")
@@ -64,7 +76,7 @@ func Up() (*Cloud, error) {
 		return c, err
 	}
 	c.Controller, err = controller.New(controller.Options{
-		Dir: filepath.Join(c.dir, "controller"), BrokerURL: c.Broker.URL(), Wire: network.Bridges{}, Log: log, Disturb: c.interfere,
+		Dir: filepath.Join(c.dir, "controller"), BrokerURL: c.Broker.URL(), Wire: wires, Log: log, Disturb: c.interfere,
 	})
 	if err != nil {
 		return c, err
@@ -89,6 +101,9 @@ func (c *Cloud) Close() error {
 	}
 	if c.Virt != nil {
 		errs = append(errs, c.Virt.Close())
+	}
+	if c.Switch != nil {
+		errs = append(errs, c.Switch.Close())
 	}
 	if c.Broker != nil {
 		errs = append(errs, c.Broker.Close())
@@ -116,24 +131,40 @@ func (c *Cloud) seed() error {
 	if err != nil {
 		return err
 	}
-	c.token = who.Token
-	disk := filepath.Join(c.dir, "boot.raw")
-	if err := virt.WriteBootDisk(disk); err != nil {
+	c.token, c.project = who.Token, who.ProjectID
+	if c.image, err = c.addImage("boot", "raw", virt.WriteBootDisk); err != nil {
 		return err
 	}
-	img, err := c.Images.Add("boot", "raw", disk, who.ProjectID)
-	if err != nil {
-		return fmt.Errorf("image: %w", err)
+	if c.obliging, err = c.addImage("obliging", "raw", virt.WriteObligingBootDisk); err != nil {
+		return err
 	}
-	c.image = img.ID()
-	if c.net, err = c.Network.AddNetwork(network.NetworkOptions{Name: "net1", Project: who.ProjectID, CIDR: "10.77.0.0/24"}); err != nil {
-		return fmt.Errorf("network: %w", err)
+	c.nets = map[network.Connection]string{}
+	for name, connection := range map[string]network.Connection{"net1": network.Bridged, "switched": network.Switched, "hybrid": network.Hybrid} {
+		if c.nets[connection], err = c.Network.AddNetwork(network.NetworkOptions{
+			Name: name, Project: who.ProjectID, CIDR: "10.77.0.0/24", Connection: connection,
+		}); err != nil {
+			return fmt.Errorf("network: %w", err)
+		}
 	}
+	c.net = c.nets[network.Bridged]
 	if c.flavor, err = c.Compute.AddFlavor(compute.FlavorOptions{Name: "small", MemoryMB: 32, VCPUs: 1, RootGB: 1}); err != nil {
 		return fmt.Errorf("flavor: %w", err)
 	}
 	c.bigger, err = c.Compute.AddFlavor(compute.FlavorOptions{Name: "bigger", MemoryMB: 48, VCPUs: 1, RootGB: 1})
 	return err
+}
+
+// addImage makes an image of the disk that write writes, and returns its ID.
+func (c *Cloud) addImage(name, format string, write func(path string) error) (string, error) {
+	disk := filepath.Join(c.dir, name+"."+format)
+	if err := write(disk); err != nil {
+		return "", err
+	}
+	img, err := c.Images.Add(name, format, disk, c.project)
+	if err != nil {
+		return "", fmt.Errorf("image: %w", err)
+	}
+	return img.ID(), nil
 }
 
 // Disturb has every request to the control plane go through f first, see

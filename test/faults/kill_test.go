@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -53,11 +52,7 @@ var fates = []fate{
 	{operation: "suspend_instance", fresh: true, ends: []string{"SUSPENDED"}, ask: action("suspend", nil)},
 	{operation: "resume_instance", prepare: brought("SUSPENDED", "suspend", nil), ends: []string{"ACTIVE"}, ask: action("resume", nil)},
 	{operation: "snapshot_instance", quick: true, ends: []string{"ACTIVE"}, ask: action("createImage", map[string]string{"name": "snap"}), check: noHalfImages},
-	{operation: "attach_interface", ends: []string{"ACTIVE"}, check: portsAndCards,
-		ask: func(g *ground, ctx context.Context, id string) error {
-			return g.Ask(ctx, http.MethodPost, "compute", "/servers/"+id+"/os-interface",
-				map[string]any{"interfaceAttachment": map[string]string{"net_id": g.net}}, nil)
-		}},
+	{operation: "attach_interface", ends: []string{"ACTIVE"}, ask: attaches, check: portsAndCards},
 	{operation: "shelve_instance", fresh: true, ends: []string{"ACTIVE", "SHELVED_OFFLOADED"}, ask: action("shelve", nil), check: noHalfImages},
 	{operation: "unshelve_instance", fresh: true, prepare: brought("SHELVED_OFFLOADED", "shelve", nil),
 		ends: []string{"SHELVED_OFFLOADED"}, ask: action("unshelve", nil), after: unshelves},
@@ -144,15 +139,25 @@ func (g *ground) killBuilds() {
 	id := g.boot()
 	steps := selected(stepsOf(g.node, build), 6)
 	g.drop(id)
-	worst := slowest{operation: build}
+	g.killBuildsAt(build, steps)
+}
+
+// killBuildsAt kills the node during builds at steps of the operation.
+func (g *ground) killBuildsAt(operation string, steps []string) {
+	g.t.Helper()
+	worst := slowest{operation: operation}
 	for _, step := range steps {
-		g.must(g.node.DieAt(build + "/" + step))
-		id, err := g.Request(g.ctx(), nil)
+		g.must(g.node.DieAt(operation + "/" + step))
+		id, err := g.Request(g.ctx(), g.want)
 		g.must(err)
 		began := g.revive(step)
 		v := g.await(id, "ERROR")
 		worst.note(began)
-		if !strings.Contains(v.Fault.Message, step) || v.Host != "" {
+		at := step
+		if operation == hostChange {
+			at = "plug"
+		}
+		if !strings.Contains(v.Fault.Message, at) || v.Host != "" {
 			g.t.Errorf("killed at %q: on host %q, fault %q", step, v.Host, v.Fault.Message)
 		}
 		g.clean(id) // before its delete: the failed build leaves nothing but its record
@@ -195,17 +200,23 @@ func (s *slowest) report(g *ground) {
 
 func (g *ground) killDuring(f fate) {
 	g.t.Helper()
-	steps := g.undisturbed(f)
+	steps, _ := g.undisturbed(f)
+	g.killDuringAt(f, f.operation, selected(steps, 3))
+}
+
+// killDuringAt kills the node during what the fate asks for, at steps of an operation.
+func (g *ground) killDuringAt(f fate, operation string, steps []string) {
+	g.t.Helper()
 	guest := ""
 	worst := slowest{operation: f.operation}
-	for _, step := range selected(steps, 3) {
+	for _, step := range steps {
 		if guest == "" {
 			guest = g.boot()
 		}
 		if f.prepare != nil {
 			f.prepare(g, guest)
 		}
-		g.must(g.node.DieAt(f.operation + "/" + step))
+		g.must(g.node.DieAt(operation + "/" + step))
 		end := g.acts(func(ctx context.Context) error { return f.ask(g, ctx, guest) })
 		began := g.revive(step)
 		end()
@@ -221,16 +232,16 @@ func (g *ground) killDuring(f fate) {
 	worst.report(g)
 }
 
-// undisturbed does the operation once and returns its steps.
-func (g *ground) undisturbed(f fate) []string {
+// undisturbed does the operation once and returns its steps, and the changes that were
+// made to the host for ports.
+func (g *ground) undisturbed(f fate) (steps, changes []string) {
 	g.t.Helper()
 	guest := g.boot()
 	if f.prepare != nil {
 		f.prepare(g, guest)
 	}
-	known := len(stepsOf(g.node, f.operation))
+	known, changed := len(stepsOf(g.node, f.operation)), len(stepsOf(g.node, hostChange))
 	g.must(f.ask(g, g.ctx(), guest))
-	var steps []string
 	g.must(Until(g.ctx(), settleLimit, func() error {
 		v, err := g.Show(g.ctx(), guest)
 		if err == nil && v.Task != "" {
@@ -241,8 +252,9 @@ func (g *ground) undisturbed(f fate) []string {
 		}
 		return g.leftPages() // an operation without a task is done when the journal says so
 	}))
+	changes = stepsOf(g.node, hostChange)[changed:]
 	g.drop(guest)
-	return steps
+	return steps, changes
 }
 
 // outcome looks what became of the guest, and reports whether it is of no more use.

@@ -18,7 +18,7 @@ import (
 // what operations have left in the node's directories. Nil is nothing.
 func (c *Cloud) Leftovers(ctx context.Context, guest string) error {
 	return errors.Join(
-		c.leftDomain(guest), c.leftFiles(guest), c.leftTaps(), c.leftPorts(ctx, guest), c.leftAllocation(ctx, guest), c.leftPages())
+		c.leftDomain(guest), c.leftFiles(guest), c.leftTaps(), c.leftPlugs(ctx), c.leftPorts(ctx, guest), c.leftAllocation(ctx, guest), c.leftPages())
 }
 
 func (c *Cloud) leftDomain(guest string) error {
@@ -98,8 +98,12 @@ func (c *Cloud) liveInterfaces() ([]string, error) {
 
 // Port is a port of the network service's.
 type Port struct {
-	ID     string
-	HostID string `json:"binding:host_id"`
+	ID       string
+	Status   string
+	HostID   string `json:"binding:host_id"`
+	FixedIPs []struct {
+		Address string `json:"ip_address"`
+	} `json:"fixed_ips"`
 }
 
 // PortsOf are a guest's ports.

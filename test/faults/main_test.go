@@ -78,6 +78,9 @@ type ground struct {
 	*Cloud
 	t    *testing.T
 	node *Node
+
+	network string         // that guests are on who are asked for
+	want    map[string]any // what else is asked for; see Cloud.Request
 }
 
 // newGround brings the cloud up if need be and starts the node, which ends with the
@@ -103,7 +106,7 @@ func newGround(t *testing.T, options string) *ground {
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
-	g := &ground{Cloud: shared.cloud, t: t}
+	g := &ground{Cloud: shared.cloud, t: t, network: shared.cloud.net}
 	g.Disturb(nil)
 	before := g.logSize()
 	t.Cleanup(func() {
@@ -187,7 +190,7 @@ const settleLimit = 60 * time.Second
 // boot makes a guest and waits until it runs.
 func (g *ground) boot() string {
 	g.t.Helper()
-	id, err := g.Request(g.ctx(), nil)
+	id, err := g.Request(g.ctx(), g.want)
 	g.must(err)
 	g.await(id, "ACTIVE")
 	return id

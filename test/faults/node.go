@@ -36,6 +36,10 @@ const (
 	saysStep  = "step " // operation/step
 )
 
+// hostChange is the operation whose steps are the changes that the node makes to the
+// host for ports.
+const hostChange = "host"
+
 // RunNode runs the agent if this process was started to be the node, and never
 // returns then.
 func RunNode() {
@@ -71,6 +75,7 @@ func runNode(conf string) error {
 		a.Hurry()
 	}()
 	d := &doom{}
+	log.AddHook(d)
 	go d.listen(os.Stdin)
 	return a.Run(ctx, agent.Hooks{Ready: func() { fmt.Println(saysReady) }, Step: d.reached})
 }
@@ -101,6 +106,19 @@ func (d *doom) reached(operation, _, step string) {
 	}
 }
 
+// Levels implements logrus.Hook.
+func (d *doom) Levels() []logrus.Level { return logrus.AllLevels }
+
+// Fire implements logrus.Hook: the log tells of every change to the host before it is
+// made. What a link's name says of its port is cut off.
+func (d *doom) Fire(e *logrus.Entry) error {
+	if change, ok := e.Data["change"].(string); ok {
+		device, _ := e.Data["device"].(string)
+		d.reached(hostChange, "", strings.TrimSpace(change+" "+device[:min(3, len(device))]))
+	}
+	return nil
+}
+
 // Node is the agent in a process of its own.
 type Node struct {
 	cmd   *exec.Cmd
@@ -117,7 +135,7 @@ type Node struct {
 func (c *Cloud) Launch(options string) (*Node, error) {
 	state := filepath.Join(c.dir, "state")
 	text := c.NodeConf(controller.NodeOptions{
-		Host: Host, StatePath: state, LibvirtURI: c.Virt.URI(), Socket: filepath.Join(c.dir, "status.sock"), More: options,
+		Host: Host, StatePath: state, LibvirtURI: c.Virt.URI(), Socket: filepath.Join(c.dir, "status.sock"), More: options + c.switchOptions(),
 	})
 	conf := filepath.Join(c.dir, "nova.conf")
 	if err := os.MkdirAll(state, 0o755); err != nil {

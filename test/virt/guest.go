@@ -90,17 +90,35 @@ func (d *Daemon) NewGuest(tb testing.TB, o GuestOptions) Guest {
 	return g
 }
 
-// WriteBootDisk writes a raw disk that boots into Banner.
-func WriteBootDisk(path string) error {
+// WriteBootDisk writes a raw disk that boots into Banner. Its guest does not let go
+// of devices that are to be detached.
+func WriteBootDisk(path string) error { return writeDisk(path, bootSector(Banner, nil)) }
+
+// WriteObligingBootDisk writes a disk as WriteBootDisk does, whose guest lets go of
+// PCI devices when it is asked to.
+func WriteObligingBootDisk(path string) error { return writeDisk(path, bootSector(Banner, eject)) }
+
+func writeDisk(path string, sector []byte) error {
 	disk := make([]byte, diskSize)
-	copy(disk, bootSector(Banner))
+	copy(disk, sector)
 	return os.WriteFile(path, disk, 0o644)
 }
 
+// eject does for PCI hot-plug what the ACPI code of QEMU's machine type pc tells an
+// operating system to do: it reads which slots are to be emptied, and empties them.
+var eject = []byte{
+	0xba, 0x04, 0xae, // mov dx, 0xae04
+	0x66, 0xed, // in eax, dx
+	0x66, 0x85, 0xc0, // test eax, eax
+	0x74, 0x05, // jz done
+	0xba, 0x08, 0xae, // mov dx, 0xae08
+	0x66, 0xef, // out dx, eax
+}
+
 // bootSector assembles 16-bit code that writes text on COM1 and then sleeps between
-// timer ticks until the power button's bit in the ACPI PM1 status register is set
-// (SeaBIOS puts those registers at 0x600), when it enters S5.
-func bootSector(text string) []byte {
+// timer ticks, at each of which it does more, until the power button's bit in the ACPI
+// PM1 status register is set (SeaBIOS puts those registers at 0x600), when it enters S5.
+func bootSector(text string, more []byte) []byte {
 	code := []byte{
 		0x31, 0xc0, // xor ax, ax
 		0x8e, 0xd8, // mov ds, ax
@@ -113,18 +131,22 @@ func bootSector(text string) []byte {
 		0xeb, 0xf8, // jmp next
 		0xba, 0x02, 0x06, // enable: mov dx, 0x602
 		0xb8, 0x00, 0x01, // mov ax, power button enable
-		0xef,             // out dx, ax
-		0xfb,             // wait: sti
-		0xf4,             // hlt
+		0xef, // out dx, ax
+		0xfb, // wait: sti
+		0xf4, // hlt
+	}
+	code = append(code, more...)
+	back := byte(len(more))
+	code = append(code,
 		0xba, 0x00, 0x06, // mov dx, 0x600
 		0xed,             // in ax, dx
 		0xf6, 0xc4, 0x01, // test ah, 1
-		0x74, 0xf5, // jz wait
+		0x74, 0xf5-back, // jz wait
 		0xba, 0x04, 0x06, // mov dx, 0x604
 		0xb8, 0x00, 0x20, // mov ax, sleep enable, type 0
-		0xef,       // out dx, ax
-		0xeb, 0xec, // jmp wait
-	}
+		0xef,            // out dx, ax
+		0xeb, 0xec-back, // jmp wait
+	)
 	const loadedAt = 0x7c00
 	at := loadedAt + len(code)
 	code[5], code[6] = byte(at), byte(at>>8)

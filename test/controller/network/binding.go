@@ -36,32 +36,45 @@ func bindings(p record) map[string]binding {
 	return out
 }
 
-// details of how a port is bound on any host.
-func (s *Service) details() map[string]any {
-	d := map[string]any{"connectivity": "l2", "port_filter": false}
-	if s.o.VIFType == "ovs" {
-		d["port_filter"], d["ovs_hybrid_plug"] = true, false
-		d["bridge_name"], d["datapath_type"] = "br-int", "system"
+// Connection is how the ports of a network are connected on a host.
+type Connection string
+
+// Connections.
+const (
+	Bridged  Connection = ""           // to a Linux bridge
+	Switched Connection = "ovs"        // to Open vSwitch
+	Hybrid   Connection = "ovs-hybrid" // to Open vSwitch, through a Linux bridge of the port's own
+)
+
+// way is how a port is bound on any host.
+func (p record) way() (vifType string, details map[string]any) {
+	details = map[string]any{"connectivity": "l2", "port_filter": true}
+	c := Connection(p.text("connection"))
+	if c == Bridged {
+		return "bridge", details
 	}
-	return d
+	details["ovs_hybrid_plug"] = c == Hybrid
+	details["bridge_name"], details["datapath_type"] = integrationBridge, "netdev"
+	return "ovs", details
 }
 
 // rebind makes the port's binding that of the host its record now names, and
 // forgets all others.
-func (s *Service) rebind(p record) {
+func (p record) rebind() {
 	all := map[string]binding{}
 	host := p.text("binding:host_id")
 	p["binding:vif_type"], p["binding:vif_details"], p["status"] = "unbound", map[string]any{}, "DOWN"
 	if host != "" {
 		profile, _ := p["binding:profile"].(map[string]any)
-		all[host] = binding{host, p.text("binding:vnic_type"), s.o.VIFType, s.details(), profile, active}
-		s.expose(p, all[host])
+		vifType, details := p.way()
+		all[host] = binding{host, p.text("binding:vnic_type"), vifType, details, profile, active}
+		p.expose(all[host])
 	}
 	p["bindings"] = all
 }
 
 // expose makes a binding the one that the port's attributes show.
-func (s *Service) expose(p record, b binding) {
+func (p record) expose(b binding) {
 	p["binding:host_id"], p["binding:vif_type"], p["binding:vif_details"] = b.Host, b.VIFType, b.Details
 	p["binding:profile"] = b.Profile
 	if b.Profile == nil {
@@ -113,7 +126,7 @@ func (s *Service) createBinding(c *web.Call) error {
 		return err
 	}
 	b := in.Binding
-	b.VIFType, b.Details, b.Status = s.o.VIFType, s.details(), inactive
+	b.Status = inactive
 	if b.VNICType == "" {
 		b.VNICType = "normal"
 	}
@@ -121,9 +134,10 @@ func (s *Service) createBinding(c *web.Call) error {
 		if _, ok := all[b.Host]; ok {
 			return web.Refuse(http.StatusConflict, "PortBindingAlreadyExists", "Binding for port %s on host %s already exists.", p.text("id"), b.Host)
 		}
+		b.VIFType, b.Details = p.way()
 		if len(all) == 0 {
 			b.Status = active
-			s.expose(p, b)
+			p.expose(b)
 		}
 		all[b.Host] = b
 		return nil
@@ -143,8 +157,9 @@ type Binding struct {
 // BindElsewhere adds an inactive binding of a port to one more host, as conductor
 // does before a live migration.
 func (s *Service) BindElsewhere(portID, host string) (Binding, error) {
-	b := binding{Host: host, VNICType: "normal", VIFType: s.o.VIFType, Details: s.details(), Status: inactive}
-	err := s.changeBindings(portID, func(_ record, all map[string]binding) error {
+	b := binding{Host: host, VNICType: "normal", Status: inactive}
+	err := s.changeBindings(portID, func(p record, all map[string]binding) error {
+		b.VIFType, b.Details = p.way()
 		all[host] = b
 		return nil
 	})
@@ -168,7 +183,7 @@ func (s *Service) activateBinding(c *web.Call) error {
 		}
 		b.Status = active
 		all[b.Host] = b
-		s.expose(p, b)
+		p.expose(b)
 		p["status"] = "DOWN"
 		bound = p
 		return nil

@@ -45,12 +45,10 @@ type Wire interface {
 type Options struct {
 	Store     *store.Store  // required
 	Authority web.Authority // required
-	// Wire is required; see Instant and NewBridges.
+	// Wire is required; see Instant, Bridges, Switch and Wires.
 	Wire Wire
 	// Notify takes the events; it must not block for long. Required.
 	Notify func(Event)
-	// VIFType is how ports are bound: "bridge" (default) or "ovs".
-	VIFType string
 }
 
 // Service is the network service.
@@ -61,9 +59,6 @@ type Service struct {
 
 // New makes the service.
 func New(o Options) *Service {
-	if o.VIFType == "" {
-		o.VIFType = "bridge"
-	}
 	s := &Service{Mux: web.NewMux(o.Authority, dialect), o: o}
 	s.Handle("GET /v2.0/extensions", s.extensions)
 	for _, k := range []kind{networks, subnets, ports, securityGroups} {
@@ -141,7 +136,7 @@ func (r record) number(name string) float64 {
 }
 
 // hidden are fields that are kept in records but not shown.
-var hidden = []string{"bindings", "serial"}
+var hidden = []string{"bindings", "serial", "connection"}
 
 // forAdmins are fields that plain users neither see nor set.
 var forAdmins = []string{

@@ -31,7 +31,7 @@ func (s *Service) createPort(c *web.Call) error {
 		if err != nil {
 			return err
 		}
-		p["port_security_enabled"] = n["port_security_enabled"]
+		p["port_security_enabled"], p["connection"] = n["port_security_enabled"], n["connection"]
 		if err := s.change(tx, p, in.Port); err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func (s *Service) change(tx *store.Tx, p, wanted record) error {
 	moved := wanted["binding:host_id"] != nil && wanted["binding:host_id"] != p["binding:host_id"]
 	p.merge(wanted)
 	if moved || fresh {
-		s.rebind(p)
+		p.rebind()
 	}
 	return nil
 }

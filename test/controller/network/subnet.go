@@ -16,6 +16,8 @@ type NetworkOptions struct {
 	Project string // id of the owner
 	CIDR    string // of IPv4
 	MTU     int    // default 1500
+	// Connection is how its ports are connected on all hosts. Default Bridged.
+	Connection Connection
 }
 
 // AddNetwork makes a shared network with a subnet, unless there is one of that
@@ -32,7 +34,9 @@ func (s *Service) AddNetwork(o NetworkOptions) (string, error) {
 	if o.MTU == 0 {
 		o.MTU = 1500
 	}
-	n, err := s.addNetwork(o.Project, record{"name": o.Name, "shared": true, "port_security_enabled": false, "mtu": o.MTU})
+	n, err := s.addNetwork(o.Project, record{
+		"name": o.Name, "shared": true, "port_security_enabled": false, "mtu": o.MTU, "connection": o.Connection,
+	})
 	if err != nil {
 		return "", err
 	}

@@ -47,8 +47,20 @@ var _ Wire = Bridges{}
 // Bound implements Wire: the tap is for the host to make.
 func (Bridges) Bound(string) {}
 
+// bridgePrefix begins the name of a network's bridge.
+const bridgePrefix = "brq"
+
 // bridgeName is what Neutron's agent and Nova call a network's bridge.
-func bridgeName(networkID string) string { return "brq" + networkID[:min(11, len(networkID))] }
+func bridgeName(networkID string) string { return bridgePrefix + networkID[:min(11, len(networkID))] }
+
+// isNetworkBridge tells a network's bridge from those of other kinds; 0 is no link.
+func isNetworkBridge(index int) bool {
+	if index == 0 {
+		return false
+	}
+	l, err := netlink.LinkByIndex(index)
+	return err == nil && strings.HasPrefix(l.Attrs().Name, bridgePrefix)
+}
 
 // Prepare makes the network's bridge and gives it the gateway's address, so that
 // the host can reach the guests.
@@ -81,11 +93,13 @@ func (Bridges) Prepare(networkID, gateway string) error {
 	return nil
 }
 
-// Run reports taps on bridges.
+// Run reports taps on the networks' bridges. Those that were never there are another
+// wire's.
 func (Bridges) Run(ctx context.Context, report func(string, bool)) error {
 	updates := make(chan netlink.LinkUpdate, 64)
 	done := make(chan struct{})
 	defer close(done)
+	connected := map[string]bool{}
 	var broken error
 	err := netlink.LinkSubscribeWithOptions(updates, done, netlink.LinkSubscribeOptions{
 		ListExisting: true, ErrorCallback: func(err error) { broken = err },
@@ -100,10 +114,14 @@ func (Bridges) Run(ctx context.Context, report func(string, bool)) error {
 				return fmt.Errorf("follow network links: %w", broken)
 			}
 			a := u.Link.Attrs()
-			if strings.HasPrefix(a.Name, "tap") {
-				gone := u.Header.Type == unix.RTM_DELLINK
-				report(a.Name, !gone && a.MasterIndex != 0 && a.Flags&net.FlagUp != 0)
+			if !strings.HasPrefix(a.Name, "tap") {
+				continue
 			}
+			up := u.Header.Type != unix.RTM_DELLINK && a.Flags&net.FlagUp != 0 && isNetworkBridge(a.MasterIndex)
+			if up || connected[a.Name] {
+				report(a.Name, up)
+			}
+			connected[a.Name] = up
 		case <-ctx.Done():
 			return nil
 		}

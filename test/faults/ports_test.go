@@ -16,10 +16,10 @@ import (
 
 // portFates are the operations that plug and unplug ports of a guest that is there.
 var portFates = []fate{
-	{operation: "terminate_instance", fresh: true, quick: true, ends: []string{"DELETED"},
+	{operation: "terminate_instance", fresh: true, ends: []string{"DELETED"},
 		ask: func(g *ground, ctx context.Context, id string) error { return g.Delete(ctx, id) }},
 	{operation: "attach_interface", fresh: true, ends: []string{"ACTIVE"}, check: connected, ask: attaches},
-	{operation: "detach_interface", fresh: true, quick: true, ends: []string{"ACTIVE"}, check: connected,
+	{operation: "detach_interface", fresh: true, ends: []string{"ACTIVE"}, check: connected,
 		prepare: func(g *ground, id string) { g.must(attaches(g, g.ctx(), id)) },
 		ask:     func(g *ground, ctx context.Context, id string) error { return g.detach(ctx, id) }},
 }
@@ -73,17 +73,12 @@ func (g *ground) on(t *testing.T, c network.Connection) *ground {
 // for them. When it has started again every port that a guest still has works, and when
 // the guest has been deleted there is no row, no link and no bridge of it.
 func TestKilledWhilePlugging(t *testing.T) {
-	g := newGround(t, "")
-	for _, c := range []network.Connection{network.Hybrid, network.Switched} {
-		if !*all && c != network.Hybrid {
-			continue
-		}
+	g := newLongGround(t, "")
+	for _, c := range []network.Connection{network.Switched, network.Hybrid} {
 		t.Run(string(c), func(t *testing.T) {
 			t.Run("build_and_run_instance", func(t *testing.T) { g.on(t, c).killPluggingBuilds() })
 			for _, f := range portFates {
-				if *all || f.quick {
-					t.Run(f.operation, func(t *testing.T) { g.on(t, c).killPlugging(f) })
-				}
+				t.Run(f.operation, func(t *testing.T) { g.on(t, c).killPlugging(f) })
 			}
 		})
 	}
@@ -99,10 +94,8 @@ func (g *ground) killPluggingBuilds() {
 	if len(changes) == 0 {
 		g.t.Fatal("a build changed nothing on the host")
 	}
-	g.killBuildsAt(hostChange, middle(changes))
-	if *all {
-		g.killBuildsAt(build, steps[slices.Index(steps, "plug"):])
-	}
+	g.killBuildsAt(hostChange, changes)
+	g.killBuildsAt(build, steps[slices.Index(steps, "plug"):])
 }
 
 func (g *ground) killPlugging(f fate) {
@@ -111,18 +104,8 @@ func (g *ground) killPlugging(f fate) {
 	if len(changes) == 0 {
 		g.t.Fatal("it changed nothing on the host")
 	}
-	g.killDuringAt(f, hostChange, middle(changes))
-	if *all {
-		g.killDuringAt(f, f.operation, steps)
-	}
-}
-
-// middle is the step in the middle, for the short form.
-func middle(steps []string) []string {
-	if *all {
-		return steps
-	}
-	return steps[len(steps)/2:][:1]
+	g.killDuringAt(f, hostChange, changes)
+	g.killDuringAt(f, f.operation, steps)
 }
 
 // TestCardThatStays: a guest that does not let go of a card keeps it, and the port stays

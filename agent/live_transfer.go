@@ -112,7 +112,7 @@ func (s *transfer) look(ctx context.Context) (over bool, err error) {
 		return false, nil
 	case !s.ended:
 		return false, nil // it has not begun, or is about to return
-	case err != nil && !errors.Is(err, hypervisor.ErrNotFound):
+	case err != nil && !errors.Is(err, hypervisor.ErrNotFound) && !errors.Is(err, hypervisor.ErrInvalidState): // it is off
 		s.noteLost(err)
 		return false, nil
 	}

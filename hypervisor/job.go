@@ -79,7 +79,8 @@ func jobOf(i *libvirt.DomainJobInfo) Job {
 	return j
 }
 
-// Job returns the job of a guest; its state is JobNone if there is none.
+// Job returns the job of a guest; its state is JobNone if there is none. It is
+// ErrInvalidState if the guest is off.
 func (h *Host) Job(ctx context.Context, uuid string) (Job, error) {
 	return h.job(ctx, uuid, 0)
 }

@@ -321,6 +321,27 @@ func TestStoppedSourceGoesOnLater(t *testing.T) {
 	s.isAt(to)
 }
 
+// TestGuestDiesOnTheWay ends a guest that is moving: it stays where it was, switched off, and can be started there.
+func TestGuestDiesOnTheWay(t *testing.T) {
+	c := twoHosts(t, slow)
+	s := c.boot()
+	from := s.show().Host
+	s.leave(s.elsewhere(from))
+	s.ends("running")
+	v := hypervisor.New(hypervisor.Options{URI: c.hosts[from].URI(), Log: quiet()})
+	stop := run(t, v)
+	defer stop()
+	if err := v.Destroy(t.Context(), s.id); err != nil {
+		t.Fatal(err)
+	}
+	s.ends("failed")
+	s.settles("ACTIVE", from)
+	s.isOnlyAt(from)
+	c.must(http.MethodPost, c.URL("compute")+"/servers/"+s.id+"/action", map[string]any{"reboot": map[string]any{"type": "HARD"}}, nil)
+	s.settles("ACTIVE", from)
+	s.isAt(from)
+}
+
 // TestDeletedOnTheWay deletes a guest that is moving: nothing of it is left on either host.
 func TestDeletedOnTheWay(t *testing.T) {
 	c := twoHosts(t, slow)

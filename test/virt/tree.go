@@ -18,6 +18,7 @@ var binds = map[string]string{
 	"etc":   "/etc/libvirt",
 	"log":   "/var/log/libvirt",
 	"cache": "/var/cache/libvirt",
+	"lock":  "/run/lock", // of consoles; not there where no init system made it
 }
 
 // capabilityCache is where libvirt keeps what it found out about each QEMU.

@@ -1,7 +1,7 @@
 // Package virt gives a test a libvirtd of its own.
 //
 // The daemon runs in private mount and PID namespaces, and in a network of its own
-// where a Host asks for it, with its own /run/libvirt,
+// where a Host asks for it, with its own /run/libvirt, /run/lock,
 // /var/lib/libvirt, /etc/libvirt, /var/log/libvirt and /var/cache/libvirt, so a
 // libvirtd of the system on the same machine is neither seen nor touched, and
 // neither systemd, polkit nor D-Bus is needed. It can be stopped, killed, restarted

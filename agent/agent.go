@@ -168,7 +168,7 @@ func (a *Agent) Run(ctx context.Context, hooks Hooks) error {
 	g.Go(func() error { return ignoreEnd(links, a.link.Run(links)) })
 	g.Go(func() error { return ignoreEnd(links, a.hypervisor.Run(links)) })
 	g.Go(func() error { return a.news.run(links) })
-	g.Go(func() error { return a.traces.Run(links) })
+	g.Go(func() error { a.traces.Run(links); return nil })
 	g.Go(func() error { return ignoreEnd(links, a.serveStatus(links)) })
 	g.Go(func() error {
 		defer closeLinks()

@@ -8,8 +8,6 @@ package trace
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -67,18 +65,15 @@ func (s *Sender) Ended(op status.Operation) {
 	}
 }
 
-// Run sends until ctx ends, then what is left, for a few seconds at most. A collector that is away is logged and is
-// no error.
-func (s *Sender) Run(ctx context.Context) error {
+// Run sends until ctx ends, then what is left, for a few seconds at most. It fails nobody: a collector that is away is
+// logged.
+func (s *Sender) Run(ctx context.Context) {
 	if s == nil {
-		return nil
+		return
 	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	provider, err := s.provider(life)
-	if err != nil {
-		return fmt.Errorf("trace to %s: %w", s.opts.Endpoint, err)
-	}
+	provider := s.provider(life)
 	tracer := provider.Tracer("bolide", trace.WithInstrumentationVersion(s.opts.Version))
 	for ctx.Err() == nil {
 		select {
@@ -91,24 +86,24 @@ func (s *Sender) Run(ctx context.Context) error {
 		record(tracer, <-s.ended)
 	}
 	defer time.AfterFunc(s.closeLimit, end).Stop()
-	return provider.Shutdown(context.WithoutCancel(ctx)) // its requests end with life
+	if err := provider.Shutdown(context.WithoutCancel(ctx)); err != nil { // its requests end with life
+		s.opts.Log.WithError(err).Warn("the last spans may be lost")
+	}
 }
 
 // provider makes spans and sends them until life ends. The SDK reads the variables OTEL_RESOURCE_ATTRIBUTES,
 // OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and OTEL_BSP_* by itself.
-func (s *Sender) provider(life context.Context) (*sdk.TracerProvider, error) {
-	exporter, err := otlptrace.New(life, newPoster(life, s.opts))
-	if err != nil {
-		return nil, err
-	}
+func (s *Sender) provider(life context.Context) *sdk.TracerProvider {
 	from, err := resource.New(life, resource.WithAttributes(
 		attribute.String("service.name", "bolide"), attribute.String("service.version", s.opts.Version),
 		attribute.String("host.name", s.opts.Host), attribute.String("nova.release", s.opts.Release),
 	), resource.WithFromEnv())
-	if err != nil {
-		return nil, errors.Join(err, exporter.Shutdown(life))
+	if err != nil { // a variable is malformed: what was understood is told
+		s.opts.Log.WithError(err).Warn("spans say less of who sends them")
 	}
-	return sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithIDGenerator(ids{}), sdk.WithResource(from)), nil
+	exporter := otlptrace.NewUnstarted(newPoster(life, s.opts))
+	_ = exporter.Start(life) // it is the poster's, which does nothing; without it there would be no Stop
+	return sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithIDGenerator(ids{}), sdk.WithResource(from))
 }
 
 // record makes the spans of one operation that has ended.

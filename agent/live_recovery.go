@@ -107,10 +107,11 @@ func (a *Agent) resumeDeparture(ctx context.Context, path string) error {
 
 // resume finds out where the guest is, and settles the departure accordingly. One that had not begun begins anew.
 func (d *departure) resume(ctx context.Context) error {
-	if err := d.awaitService(ctx); err != nil {
+	if err := d.awaitService(ctx); stopping(ctx) {
 		return &parkedError{err}
 	}
-	s, err := d.existing(ctx, "migration_context", "resources")
+	// A delete that interrupts waits until the departure is settled, lest the destination keep what it prepared.
+	s, err := d.existing(context.WithoutCancel(ctx), "migration_context", "resources")
 	if err != nil {
 		return err
 	}

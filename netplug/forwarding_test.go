@@ -18,6 +18,11 @@ func TestForwarding(t *testing.T) {
 			t.Skip("needs ", tool)
 		}
 	}
+	var err error
+	newNamespace(t).do(func() { _, err = runFilter(t.Context(), "", "iptables", "-S") })
+	if err != nil {
+		t.Skip("needs a kernel with a packet filter: ", err)
+	}
 	const head = "-A " + forwardingChain + " "
 	for name, c := range map[string]struct {
 		options ForwardingOptions

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -43,6 +44,9 @@ func TestSameAsOSVIF(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			if _, err := os.Stat("/sys/bus/pci/devices"); err != nil && c.port.offloaded() {
+				t.Skip("needs a host with PCI: ", err)
+			}
 			var plugged, unplugged [2]string
 			for i, plug := range []func(*testing.T, *ovs, osVIF){plugOSVIF, plugOurselves} {
 				ns := newNamespace(t)
@@ -84,12 +88,13 @@ func plugOSVIF(t *testing.T, o *ovs, v osVIF) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// os-vif looks for cards in /sys and nowhere else
-	tree := cardTree(t)
-	cmd := exec.CommandContext(t.Context(), "unshare", "--mount", "sh", "-ec", `
-		mount --bind "$0/bus/pci/devices" /sys/bus/pci/devices
-		mount --bind "$0/class/net" /sys/class/net
-		exec "$@"`, tree, osVIFPython(), "testdata/osvif.py")
+	cmd := exec.CommandContext(t.Context(), osVIFPython(), "testdata/osvif.py")
+	if v.Port.offloaded() { // os-vif looks for cards in /sys and nowhere else
+		cmd = exec.CommandContext(t.Context(), "unshare", "--mount", "sh", "-ec", `
+			mount --bind "$0/bus/pci/devices" /sys/bus/pci/devices
+			mount --bind "$0/class/net" /sys/class/net
+			exec "$@"`, cardTree(t), osVIFPython(), "testdata/osvif.py")
+	}
 	cmd.Stdin = bytes.NewReader(text)
 	var out []byte
 	o.ns.do(func() { out, err = cmd.CombinedOutput() })

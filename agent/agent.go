@@ -47,12 +47,14 @@ type Agent struct {
 	cloud      *cloud.Cloud
 	ports      *network.Service
 	resources  *resources.Tracker
+	gauge      *diskGauge
 
 	registration *registration
 	metrics      *status.Metrics
 	board        *status.Board
 	traces       *trace.Sender    // nil: none are sent
 	journal      *journal.Journal // opened by start
+	inbox        *journal.Inbox   // opened by start
 	hooks        Hooks            // of Run
 	obstacle     obstacle         // nil: steps fail of themselves alone
 	mending      *gate            // how many instances are recovered at a time
@@ -117,6 +119,7 @@ func New(cfg *config.Config, log *logrus.Entry) (*Agent, error) {
 		queues:     newQueues(life),
 		waiters:    newWaiters(),
 		powers:     &powers{},
+		gauge:      newDiskGauge(log),
 		suspects:   &suspicions{},
 		serials:    &serialPorts{},
 		mending:    newGate(recoverAtOnce),
@@ -190,8 +193,8 @@ type Hooks struct {
 	Reload func() error
 	// Levels are how much each room logs, for the status socket to change; optional.
 	Levels status.Levels
-	// Step hears of every step that an operation on an instance begins, before it does; optional. The operation waits
-	// until it returns.
+	// Step hears of every step that an operation on an instance begins, before it does, and first of "begin", when only
+	// the request is there; optional. The operation waits until it returns.
 	Step func(operation, instance, step string)
 }
 

@@ -63,6 +63,8 @@ func causeOf(failure error) string {
 	switch {
 	case errors.Is(failure, errShutdown):
 		return "the compute service was stopped"
+	case errors.Is(failure, syscall.EMFILE), errors.Is(failure, syscall.ENFILE): // whatever could not be reached for it
+		return "the compute service has no file descriptors left"
 	case errors.As(failure, &service):
 		return serviceCause(service)
 	case errors.Is(failure, rpc.ErrTimeout):

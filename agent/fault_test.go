@@ -11,6 +11,7 @@ import (
 	"bolide/agent/cloud"
 	"bolide/agent/config"
 	"bolide/hypervisor"
+	"bolide/imagecache/disk"
 	"bolide/rpc"
 	"bolide/rpc/nova"
 )
@@ -39,6 +40,10 @@ func TestFaultsSayWhatFailedAndWhatToDo(t *testing.T) {
 			`stop failed on compute-17: nova-conductor did not answer; try again, or give req-11111111-2222-3333-4444-555555555555 to the operator`},
 		{"snapshot_instance", at("copy disk", syscall.ENOSPC),
 			`snapshot failed on compute-17 at step "copy disk": the host's disk is full; try again, or give req-11111111-2222-3333-4444-555555555555 to the operator`},
+		{"build_and_run_instance", at("create disks", &disk.ErrTool{Output: "qemu-img: /x: Read-only file system"}),
+			`build failed on compute-17 at step "create disks": the host's disk is read-only; try again, or give req-11111111-2222-3333-4444-555555555555 to the operator`},
+		{"build_and_run_instance", at("allocate ports", &cloud.Error{Service: "network", Err: syscall.EMFILE}),
+			`build failed on compute-17 at step "allocate ports": the compute service has no file descriptors left; try again, or give req-11111111-2222-3333-4444-555555555555 to the operator`},
 		{"snapshot_instance", errors.Join(errShutdown, at("copy disk", context.Canceled)),
 			`snapshot failed on compute-17 at step "copy disk": the compute service was stopped; try again, or give req-11111111-2222-3333-4444-555555555555 to the operator`},
 		{"pause_instance", nova.InstanceNotRunning("u"), "Instance u is not running."},

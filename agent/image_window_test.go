@@ -45,7 +45,7 @@ func TestImageWindow(t *testing.T) {
 	}
 
 	var figures resources.Figures
-	if err := (probe{n.Agent}).measureDisk(&figures); err != nil || figures.ImageCacheGB != 1 {
+	if err := (probe{n.Agent}).measureDisk(t.Context(), &figures); err != nil || figures.ImageCacheGB != 1 {
 		t.Errorf("Placement is told of %d GiB in the cache, %v", figures.ImageCacheGB, err)
 	}
 

@@ -17,7 +17,7 @@ import (
 // opBuild makes a new guest: POST /servers, after the scheduler chose this host.
 func opBuild(*Agent) operation {
 	return operation{
-		method: "build_and_run_instance", event: "compute__do_build_and_run_instance",
+		method: "build_and_run_instance", foreign: true, event: "compute__do_build_and_run_instance",
 		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) { return nil, t.build(ctx) },
 	}

@@ -14,7 +14,7 @@ import (
 // is a call when the guest is being deleted.
 func opConfirmResize(*Agent) operation {
 	return operation{
-		method: "confirm_resize", event: "compute_confirm_resize",
+		method: "confirm_resize", foreign: true, event: "compute_confirm_resize",
 		queued: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			m, err := t.coldMove()

@@ -14,7 +14,7 @@ import (
 // opFinishResize starts a guest whose disks have come here, in its new size. The source asks for it.
 func opFinishResize(*Agent) operation {
 	return operation{
-		method: "finish_resize", event: "compute_finish_resize",
+		method: "finish_resize", foreign: true, event: "compute_finish_resize",
 		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			m, err := t.coldMove()

@@ -18,7 +18,7 @@ import (
 // opPreLiveMigration makes this host ready for a running guest that comes from another.
 func opPreLiveMigration(*Agent) operation {
 	return operation{
-		method: "pre_live_migration", event: "compute_pre_live_migration",
+		method: "pre_live_migration", foreign: true, event: "compute_pre_live_migration",
 		queued: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			in, err := t.incoming(ctx)
@@ -39,7 +39,7 @@ func opPreLiveMigration(*Agent) operation {
 // opPostLiveMigration takes a guest's record over when it has come.
 func opPostLiveMigration(*Agent) operation {
 	return operation{
-		method: "post_live_migration_at_destination", event: "compute_post_live_migration_at_destination",
+		method: "post_live_migration_at_destination", foreign: true, event: "compute_post_live_migration_at_destination",
 		queued: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) { return nil, t.takeOver(ctx) },
 	}
@@ -48,7 +48,7 @@ func opPostLiveMigration(*Agent) operation {
 // opRollbackLive undoes what was prepared for a guest that did not come.
 func opRollbackLive(*Agent) operation {
 	return operation{
-		method: "rollback_live_migration_at_destination", event: "compute_rollback_live_migration_at_destination",
+		method: "rollback_live_migration_at_destination", foreign: true, event: "compute_rollback_live_migration_at_destination",
 		queued: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			data := nova.NewArgs(t.req.Args).LiveMigrateData("migrate_data")
@@ -63,7 +63,7 @@ func opRollbackLive(*Agent) operation {
 // opDropMoveClaim gives back what was claimed for a guest that did not come.
 func opDropMoveClaim(*Agent) operation {
 	return operation{
-		method: "drop_move_claim_at_destination", queued: true, keepsFault: true,
+		method: "drop_move_claim_at_destination", foreign: true, queued: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			t.resources.Track(t.inst, nil)
 			return nil, t.resources.Tell(ctx, t.cond.With(t.rc.Elevated()))

@@ -20,7 +20,7 @@ import (
 // before anything is changed, and tries the next host when the answer is no.
 func opCheckLiveDestination(*Agent) operation {
 	return operation{
-		method: "check_can_live_migrate_destination", event: "compute_check_can_live_migrate_destination",
+		method: "check_can_live_migrate_destination", foreign: true, event: "compute_check_can_live_migrate_destination",
 		queued: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			data, err := t.checkLiveDestination(ctx)

@@ -13,7 +13,7 @@ import (
 // the scheduler chose this host.
 func opPrepResize(*Agent) operation {
 	return operation{
-		method: "prep_resize", event: "compute_prep_resize",
+		method: "prep_resize", foreign: true, event: "compute_prep_resize",
 		queued: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			p, err := t.prepareResize()

@@ -14,7 +14,7 @@ import (
 // guest of a host that died: action evacuate.
 func opRebuild(*Agent) operation {
 	return operation{
-		method: "rebuild_instance", event: "compute_rebuild_instance",
+		method: "rebuild_instance", foreign: true, event: "compute_rebuild_instance",
 		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			r, err := t.rebuilding(ctx)

@@ -104,7 +104,7 @@ func (t *task) sharedWith(ctx context.Context, host string) (bool, error) {
 // opCheckSharedStorage tells another host whether this one sees a file of its.
 func opCheckSharedStorage(*Agent) operation {
 	return operation{
-		method: "check_instance_shared_storage",
+		method: "check_instance_shared_storage", foreign: true,
 		do: func(_ context.Context, t *task) (any, error) {
 			var data struct {
 				Filename string `json:"filename"`
@@ -141,7 +141,7 @@ func (m *coldMove) askBack(ctx context.Context) error {
 // opFinishRevertResize starts a guest again from what this host kept of it.
 func opFinishRevertResize(*Agent) operation {
 	return operation{
-		method: "finish_revert_resize", event: "compute_finish_revert_resize",
+		method: "finish_revert_resize", foreign: true, event: "compute_finish_revert_resize",
 		queued: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			m, err := t.coldMove()

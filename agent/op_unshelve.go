@@ -14,7 +14,7 @@ import (
 // opUnshelve brings an offloaded instance back to life on this host, from the image it was shelved to: action unshelve.
 func opUnshelve(*Agent) operation {
 	return operation{
-		method: "unshelve_instance", event: "compute_unshelve_instance",
+		method: "unshelve_instance", foreign: true, event: "compute_unshelve_instance",
 		queued: true, interruptible: true, clearsTask: true, keepsFault: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			u, err := t.unshelving(ctx)

@@ -29,6 +29,7 @@ type operation struct {
 	interrupts    error // cancels the instance's running operation, if that may be, with this cause
 	clearsTask    bool  // a failure clears the task state, so that the user may try again
 	keepsFault    bool  // a failure is stored as the instance's fault
+	foreign       bool  // the instance may be another host's: it comes, or has left
 
 	do func(ctx context.Context, t *task) (any, error)
 }
@@ -56,7 +57,10 @@ func (a *Agent) handler(op operation) rpc.Handler {
 			requested:     true,
 			run:           func(ctx context.Context) { result, failure = t.perform(ctx) },
 		})
-		if err != nil || !r.IsCall {
+		switch {
+		case err != nil && r.Kept(): // stopping; the next start has it
+			return nil, nil
+		case err != nil || !r.IsCall:
 			return nil, err
 		}
 		select {
@@ -70,14 +74,22 @@ func (a *Agent) handler(op operation) rpc.Handler {
 
 // perform runs the operation and what belongs around it. It never panics: a panic in an operation becomes its
 // error, so that one broken instance does not end the node.
+//
+// A request that is kept is there again at the next start as long as it has not begun here, so a stop finds no work in
+// it; from then on the journal has its page.
 func (t *task) perform(ctx context.Context) (result any, err error) {
+	if t.req.Kept() && stopping(ctx) {
+		return nil, t.report(&parkedError{context.Cause(ctx)})
+	}
 	t.entry = t.board.Begin(t.describe())
 	if t.op.queued {
+		t.tellStep(stepBegin)
 		t.page = t.journal.Begin(journal.Record{
 			Operation: t.op.method, Instance: t.inst.UUID(), RequestID: t.rc.RequestID(), Event: t.op.event, Began: t.began,
 			Migration: t.moveNumber(),
 		})
 	}
+	t.req.Begun()
 	result, err = t.recorded(ctx)
 	if !parked(err) {
 		t.page.End()

@@ -4,18 +4,14 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/sirupsen/logrus"
-	"golang.org/x/sys/unix"
 
 	"bolide/agent/config"
 	"bolide/agent/resources"
 	"bolide/agent/status"
 	"bolide/hypervisor"
-	"bolide/imagecache/disk"
 )
 
 func hypervisorOptions(c *config.Config, m *status.Metrics, log *logrus.Entry) hypervisor.Options {
@@ -89,23 +85,16 @@ func (p probe) Figures(ctx context.Context) (resources.Figures, error) {
 	for _, s := range facts.HVSpecs() {
 		f.HVSpecs = append(f.HVSpecs, [3]string{s.Arch, s.HVType, s.VMMode})
 	}
-	return f, p.measureDisk(&f)
+	return f, p.measureDisk(ctx, &f)
 }
 
 // measureDisk fills in the figures of the file system that holds the guests' disks.
-func (p probe) measureDisk(f *resources.Figures) error {
-	dir := p.cfg.Default.InstancesPath
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make instances directory: %w", err)
+func (p probe) measureDisk(ctx context.Context, f *resources.Figures) error {
+	disks, err := p.gauge.read(ctx, p.cfg.Default.InstancesPath)
+	if err != nil {
+		return err
 	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return fmt.Errorf("measure the file system of %s: %w", dir, err)
-	}
-	block := int64(st.Frsize)
-	f.LocalGB = block * int64(st.Blocks) / gib
-	f.LocalUsedGB = block * int64(st.Blocks-st.Bfree) / gib
-	f.DiskAvailableLeast = (block*int64(st.Bavail)/gib*gib - p.overcommitted(dir)) / gib
+	f.LocalGB, f.LocalUsedGB, f.DiskAvailableLeast = disks.total, disks.used, disks.available
 	if p.cfg.Workarounds.ReserveDiskResourceForImageCache {
 		cached, err := p.images.Bytes()
 		if err != nil {
@@ -114,37 +103,6 @@ func (p probe) measureDisk(f *resources.Figures) error {
 		f.ImageCacheGB = (cached + gib - 1) / gib
 	}
 	return nil
-}
-
-// overcommitted is by how many bytes the guests' disks may still grow. Disks that cannot be read count nothing: they
-// go while they are counted.
-func (p probe) overcommitted(dir string) int64 {
-	var sum int64
-	files, err := filepath.Glob(filepath.Join(dir, "*-*-*-*-*", "disk*"))
-	if err != nil {
-		return 0 // the pattern is well-formed
-	}
-	for _, f := range files {
-		format, err := disk.RecordedFormat(f)
-		if err != nil || format == "" {
-			continue
-		}
-		virtual, err := disk.VirtualSize(f, format)
-		if err != nil {
-			continue
-		}
-		sum += max(0, virtual-allocated(f))
-	}
-	return sum
-}
-
-// allocated is how much of the file system a file takes, in bytes.
-func allocated(path string) int64 {
-	var st unix.Stat_t
-	if unix.Stat(path, &st) != nil {
-		return 0
-	}
-	return st.Blocks * 512
 }
 
 // Traits implements [resources.Probe].

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/sirupsen/logrus"
 
 	"bolide/agent/cloud"
@@ -44,11 +45,27 @@ func (a *Agent) newTask(op operation, r *rpc.Request) (*task, error) {
 			return nil, fmt.Errorf("%s: argument instance: %w", op.method, err)
 		}
 		t.inst = nova.As[nova.Instance](o)
+		if err := a.checkInstance(t.inst, op); err != nil {
+			return nil, fmt.Errorf("%s: argument instance: %w", op.method, err)
+		}
 		t.log = t.log.WithField("instance", t.inst.UUID())
 	} else if op.queued || op.event != "" {
 		return nil, fmt.Errorf("%s: argument instance is missing", op.method)
 	}
 	return t, nil
+}
+
+// checkInstance refuses an instance that a request may not name: directories and domains are found by its id, which
+// therefore must be one and nothing else; and what is on another host is that host's.
+func (a *Agent) checkInstance(i *nova.Instance, op operation) error {
+	id := i.UUID()
+	if parsed, err := uuid.Parse(id); err != nil || parsed.String() != id {
+		return fmt.Errorf("%q is not the id of an instance", shorten(id, 64))
+	}
+	if host := i.Host(); host != "" && host != a.cfg.Default.Host && !op.foreign {
+		return fmt.Errorf("instance %s is on host %q, not on %q", id, shorten(host, 64), a.cfg.Default.Host)
+	}
+	return nil
 }
 
 // describe is what the status socket shows of the task.

@@ -9,6 +9,8 @@ import (
 
 	"bolide/imagecache/disk"
 	"bolide/imagecache/format"
+
+	"golang.org/x/sys/unix"
 )
 
 // accept decides whether a fetched file is the image it should be, and one that may be opened. Three must agree: what
@@ -101,6 +103,15 @@ func (c *Cache) confirm(ctx context.Context, img Image, path string, info format
 	return nil
 }
 
+// unacceptable blames the image for err, unless that is the host's own trouble.
 func (c *Cache) unacceptable(img Image, err error) error {
+	if slices.ContainsFunc(hostTroubles, func(trouble error) bool { return errors.Is(err, trouble) }) {
+		return err
+	}
 	return &ErrUnacceptable{Image: img.ID, Reason: err.Error(), Err: err}
+}
+
+// hostTroubles are errors that say nothing about an image: the next attempt, or another host, may well take it.
+var hostTroubles = []error{
+	unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.EIO, unix.EMFILE, unix.ENFILE, unix.ENOMEM,
 }

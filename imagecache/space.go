@@ -3,9 +3,6 @@ package imagecache
 import (
 	"errors"
 	"fmt"
-	"strings"
-
-	"bolide/imagecache/disk"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,10 +30,7 @@ func (c *Cache) reserve(image string, need int64) (release func(), err error) {
 
 // spaceError turns what a full file system says into an *ErrNoSpace and leaves other errors alone.
 func (c *Cache) spaceError(image string, err error) error {
-	var tool *disk.ErrTool
-	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) ||
-		errors.As(err, &tool) && strings.Contains(tool.Output, "No space left on device")
-	if full {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 		return &ErrNoSpace{Image: image, Dir: c.opts.Dir}
 	}
 	return err

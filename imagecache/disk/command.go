@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // drivers are the QEMU block drivers that may be named, which is also what keeps a format from being left out: no
@@ -150,6 +151,13 @@ func (e *ErrTool) Error() string {
 }
 
 func (e *ErrTool) Unwrap() error { return e.Err }
+
+// Is reports whether the tool said the text of the system's error target, so that a disk that is full is the same error
+// whoever met it.
+func (e *ErrTool) Is(target error) bool {
+	errno, ok := target.(syscall.Errno)
+	return ok && strings.Contains(strings.ToLower(e.Output), errno.Error())
+}
 
 // qemuImg runs one command and returns what it printed.
 func (t *Tool) qemuImg(ctx context.Context, c command) ([]byte, error) {

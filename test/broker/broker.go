@@ -38,8 +38,8 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// bootLimit bounds the wait for a broker to accept connections.
-const bootLimit = 2 * time.Minute
+// bootLimit bounds the wait for a broker to accept connections, on the busiest machine.
+const bootLimit = 5 * time.Minute
 
 // serverScript is RabbitMQ's own start script; the wrapper in the path insists
 // on the user rabbitmq and the system's directories.

@@ -130,13 +130,21 @@ func (c *Cloud) leftAllocation(ctx context.Context, guest string) error {
 	return err
 }
 
-// leftPages looks for operations that the journal takes for unfinished.
+// leftPages looks for operations that the journal takes for unfinished, and for requests
+// that were kept for the next start.
 func (c *Cloud) leftPages() error {
-	pages, err := filepath.Glob(filepath.Join(c.dir, "state", "bolide", "journal", "*"))
-	if err == nil && len(pages) > 0 {
-		err = fmt.Errorf("the journal is not empty: %v", pages)
+	var left []string
+	for _, dir := range []string{"journal", "requests"} {
+		files, err := filepath.Glob(filepath.Join(c.dir, "state", "bolide", dir, "*"))
+		if err != nil {
+			return err
+		}
+		left = append(left, files...)
 	}
-	return err
+	if len(left) > 0 {
+		return fmt.Errorf("not done, says the node: %v", left)
+	}
+	return nil
 }
 
 // HalfImages are the images that have no data.

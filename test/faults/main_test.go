@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"bolide/test/child"
 	"bolide/test/controller"
@@ -25,7 +27,7 @@ import (
 // longer than any call waits.
 var all = flag.Bool("faults.all", false, "break everything, and for longer")
 
-// enclosed tells this program that its network is its own.
+// enclosed tells this program that its network and its mounts are its own.
 const enclosed = "FAULTS_ENCLOSED"
 
 func TestMain(m *testing.M) {
@@ -33,6 +35,13 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	if virt.Missing() == nil && os.Getenv(enclosed) == "" {
 		os.Exit(enclose())
+	}
+	if os.Getenv(enclosed) != "" {
+		// What tests mount is seen by libvirtd and the guests as well, and by nobody else.
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 	code := m.Run()
 	if shared.cloud != nil {
@@ -44,12 +53,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// enclose runs this program again in a network of its own.
+// enclose runs this program again in a network and with mounts of its own.
 func enclose() int {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), enclosed+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Unshareflags: syscall.CLONE_NEWNS}
 	done, err := child.Start(cmd)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -202,8 +211,7 @@ func (g *ground) await(id string, status ...string) Server {
 	var v Server
 	err := Until(g.ctx(), settleLimit, func() (err error) {
 		v, err = g.Show(g.ctx(), id)
-		var refused *controller.Refusal
-		if errors.As(err, &refused) && refused.Status == 404 {
+		if gone(err) {
 			v, err = Server{Status: "DELETED"}, nil
 		}
 		if err != nil {
@@ -220,14 +228,17 @@ func (g *ground) await(id string, status ...string) Server {
 	return v
 }
 
+// gone reports whether a service said that there is no such thing.
+func gone(err error) bool {
+	var refused *controller.Refusal
+	return errors.As(err, &refused) && refused.Status == http.StatusNotFound
+}
+
 // drop deletes a guest and makes sure that nothing is left of it.
 func (g *ground) drop(id string) {
 	g.t.Helper()
-	if err := g.Delete(g.ctx(), id); err != nil {
-		var refused *controller.Refusal
-		if !errors.As(err, &refused) || refused.Status != 404 {
-			g.t.Fatal(err)
-		}
+	if err := g.Delete(g.ctx(), id); !gone(err) {
+		g.must(err)
 	}
 	g.await(id, "DELETED")
 	g.clean(id)

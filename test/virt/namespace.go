@@ -16,9 +16,10 @@ import (
 )
 
 // holderScript runs as the first process of the namespaces: it mounts the private
-// directories, says so, and then collects the children that others leave behind.
+// directories, says so, and then collects the children that others leave behind. What
+// the test mounts on a shared mount appears here as well, and nothing of this there.
 const holderScript = `set -e
-mount --make-rprivate /
+mount --make-rslave /
 mount -t proc proc /proc
 dir=$1; shift
 if [ -n "$1" ]; then hostname "$1"; fi; shift

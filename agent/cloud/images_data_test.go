@@ -12,17 +12,11 @@ import (
 )
 
 func TestStalledDownload(t *testing.T) {
-	release := make(chan struct{})
-	s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+	s := newStalledSite(t, func(w http.ResponseWriter) {
 		w.Header().Set("Content-Length", "8")
 		_, _ = io.WriteString(w, "half")
 		_ = http.NewResponseController(w).Flush()
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
 	})
-	defer close(release)
 	o := s.options()
 	o.Image.Timeout = 50 * time.Millisecond
 	body, err := open(t, o).Images().Open(t.Context(), Identity{}, "i", 0)
@@ -39,14 +33,7 @@ func TestStalledDownload(t *testing.T) {
 }
 
 func TestDownloadThatNeverBegins(t *testing.T) {
-	release := make(chan struct{})
-	s := newSite(t, func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-	})
-	defer close(release)
+	s := newStalledSite(t, func(http.ResponseWriter) {})
 	o := s.options()
 	o.Image.Timeout, o.Image.Retries = 30*time.Millisecond, 1
 	_, err := open(t, o).Images().Open(t.Context(), Identity{}, "i", 0)
@@ -82,14 +69,7 @@ func TestRangeThatIsIgnored(t *testing.T) {
 }
 
 func TestStalledUpload(t *testing.T) {
-	release := make(chan struct{})
-	s := newSite(t, func(_ http.ResponseWriter, r *http.Request) { // reads nothing
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-	})
-	defer close(release)
+	s := newStalledSite(t, func(http.ResponseWriter) {}) // reads nothing
 	o := s.options()
 	o.Image.Timeout = 50 * time.Millisecond
 	body := bytes.NewReader(make([]byte, 64<<20)) // more than the sockets hold

@@ -34,6 +34,20 @@ func newSite(t *testing.T, answer http.HandlerFunc) *site {
 	return s
 }
 
+// newStalledSite is a site whose services begin to answer and then say no more until the test is over.
+func newStalledSite(t *testing.T, begin func(http.ResponseWriter)) *site {
+	over := make(chan struct{})
+	s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+		begin(w)
+		select {
+		case <-over:
+		case <-r.Context().Done():
+		}
+	})
+	t.Cleanup(func() { close(over) }) // before the site closes, which waits for what it serves
+	return s
+}
+
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/v3/auth/tokens" {
 		n := s.tokens.Add(1)
@@ -137,14 +151,7 @@ func TestServersAreUsedInTurn(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
-	release := make(chan struct{})
-	s := newSite(t, func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-	})
-	defer close(release)
+	s := newStalledSite(t, func(http.ResponseWriter) {})
 	o := s.options()
 	o.Network.Timeout, o.Network.Retries = 30*time.Millisecond, -1
 	c := open(t, o)

@@ -201,15 +201,21 @@ func (g golden) describe(t *testing.T, novas libvirtxml.Domain) domainxml.Guest 
 		t.Errorf("%d serial ports wanted, Nova's guest has %v", ports, r.SerialPorts)
 	}
 	r.Created = createdOf(t, novas)
+	return described(t, r)
+}
+
+// described is the description of a guest with the disks that it is to have.
+func described(t *testing.T, r Request) domainxml.Guest {
+	t.Helper()
 	disks, err := PlanDisks(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	described, err := Describe(r, disks)
+	d, err := Describe(r, disks)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return described
+	return d
 }
 
 func TestDomainIsNovas(t *testing.T) {

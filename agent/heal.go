@@ -92,7 +92,7 @@ func (a *Agent) endHungReboots(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			r := reboot{spawn: s, pending: rebootPendingHard, started: rebootStartedHard}
+			r := reboot{spawn: s, pending: becomesHard, started: rebootStartedHard}
 			return r.run(ctx)
 		}))
 	}

@@ -55,7 +55,7 @@ $(LINT):
 test: | deps-test deps-demo ## every test that needs no OpenStack; starts its own RabbitMQ, libvirtd and networks
 	$(GO) test -timeout 25m ./...
 
-test-openstack: build/bolide $(CLOUD) | deps-openstack ## drive Bolide through the API of a real OpenStack (OPS="build delete", NODE=nova)
+test-openstack: build/bolide $(CLOUD) | deps-openstack deps-peer ## drive Bolide through the API of a real OpenStack (OPS="build delete", NODE=nova)
 	$(CLOUD) --node $(NODE) test $(OPS)
 
 test-faults: | deps-test deps-demo ## break the node and all it needs, and say after how long it works again (35 minutes)

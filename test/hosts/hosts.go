@@ -13,6 +13,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sync/errgroup"
 
 	"bolide/test/virt"
 )
@@ -20,7 +21,7 @@ import (
 // StatePath is where a node on a host keeps its state and its guests: on both hosts the same, and on each its own.
 const StatePath = "/var/lib/libvirt/nova"
 
-// Pair is the hosts "one" and "two". Its methods, and those of its hosts, are for one goroutine at a time.
+// Pair is the hosts "one" and "two". Its methods, and those of each host, are for one goroutine at a time.
 type Pair struct {
 	One, Two *Host
 	ssh      string // what both have as /etc/ssh
@@ -59,10 +60,17 @@ func (p *Pair) start(o Options) (err error) {
 	if err := p.writeSSH(); err != nil {
 		return err
 	}
+	var both errgroup.Group
 	for _, h := range p.All() {
-		if err := h.start(o.Dir, p.ssh); err != nil {
-			return fmt.Errorf("host %s: %w", h.Name, err)
-		}
+		both.Go(func() error {
+			if err := h.start(o.Dir, p.ssh); err != nil {
+				return fmt.Errorf("host %s: %w", h.Name, err)
+			}
+			return nil
+		})
+	}
+	if err := both.Wait(); err != nil {
+		return err
 	}
 	if err := p.connect(); err != nil {
 		return fmt.Errorf("lay the cable: %w", err)
@@ -82,6 +90,14 @@ func (p *Pair) start(o Options) (err error) {
 
 // All returns both hosts.
 func (p *Pair) All() []*Host { return []*Host{p.One, p.Two} }
+
+// Other returns the host that h is not.
+func (p *Pair) Other(h *Host) *Host {
+	if h == p.One {
+		return p.Two
+	}
+	return p.One
+}
 
 // Close ends everything on the hosts and removes their files.
 func (p *Pair) Close() error {

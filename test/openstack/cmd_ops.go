@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"bolide/test/openstack/ground"
 	"bolide/test/openstack/ops"
 )
 
@@ -46,11 +48,21 @@ func drive(f *flags) command {
 		}
 		failed, err := ops.Run(cmd.Context(), os.Stdout, node, chosen)
 		if err == nil && failed > 0 {
-			err = fmt.Errorf("the node did not pass; what it said is in %s, at last:\n%s",
-				f.workDir().Log(node.Kind), lastLines(node.Log(), 40))
+			err = fmt.Errorf("the node did not pass; what it said is in %s, at last:%s", filepath.Dir(f.workDir().Log(node.Kind)), said(node))
 		}
 		return err
 	}
+}
+
+// said is the end of a node's logs, on each host that it was on.
+func said(n ground.Node) string {
+	var all strings.Builder
+	for _, path := range []string{n.Log(), n.LogOn("one"), n.LogOn("two")} {
+		if _, err := os.Stat(path); err == nil {
+			fmt.Fprintf(&all, "\n%s:\n%s", filepath.Base(path), lastLines(path, 40))
+		}
+	}
+	return all.String()
 }
 
 // lastLines returns the end of a file, as an error message needs it.

@@ -17,18 +17,23 @@ type Node struct {
 // nodeConf is the configuration that a deployment gives to a compute node.
 const nodeConf = "/etc/nova/nova.conf"
 
-func (n Node) service() (service, error) {
+// service runs the node with more configuration than nodeConf.
+func (n Node) service(more ...string) (service, error) {
+	files := conf(append([]string{nodeConf}, more...)...)
 	switch n.Kind {
 	case "bolide":
-		return service{name: n.Kind, argv: command(n.Bolide, []string{"run"}, conf(nodeConf))}, nil
+		return service{name: n.Kind, argv: command(n.Bolide, []string{"run"}, files)}, nil
 	case "nova":
-		return service{name: n.Kind, argv: command("nova-compute", conf(nodeConf))}, nil
+		return service{name: n.Kind, argv: command("nova-compute", files)}, nil
 	}
 	return service{}, fmt.Errorf("unknown node %q: it is bolide or nova", n.Kind)
 }
 
 // Log returns the path of the node's log, inside.
 func (n Node) Log() string { return LogDir + "/" + n.Kind + ".log" }
+
+// LogOn returns the path of the log of the node on one of the hosts of a Pair, inside.
+func (n Node) LogOn(host string) string { return LogDir + "/" + n.Kind + "-" + host + ".log" }
 
 // StartNode starts the compute node; it returns when the program runs, not when
 // it serves.
@@ -54,9 +59,16 @@ func (c *Cloud) WaitNode(ctx context.Context, n Node) error {
 	if err != nil {
 		return err
 	}
-	s.ready = func(ctx context.Context) error {
+	s.ready = hypervisorUp(client, HostName)
+	return c.processes.wait(ctx, s)
+}
+
+// hypervisorUp is ready when Nova takes the node on a host for alive.
+func hypervisorUp(client *api.Client, host string) func(context.Context) error {
+	return func(ctx context.Context) error {
 		var found struct {
 			Hypervisors []struct {
+				Name  string `json:"hypervisor_hostname"`
 				State string
 			}
 		}
@@ -66,13 +78,12 @@ func (c *Cloud) WaitNode(ctx context.Context, n Node) error {
 			return err
 		}
 		for _, h := range found.Hypervisors {
-			if h.State == "up" {
+			if h.Name == host && h.State == "up" {
 				return nil
 			}
 		}
-		return fmt.Errorf("none of %d hypervisors is up", len(found.Hypervisors))
+		return fmt.Errorf("the hypervisor of %s is not up, among %d", host, len(found.Hypervisors))
 	}
-	return c.processes.wait(ctx, s)
 }
 
 // NodeUp starts the node and waits until guests can be placed on it.

@@ -13,6 +13,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"bolide/test/child"
+	"bolide/test/hosts"
 )
 
 // service is a daemon of the cloud. It runs in the foreground, as root, with
@@ -22,6 +25,7 @@ type service struct {
 	argv  []string
 	env   []string                        // besides the program's own
 	ready func(ctx context.Context) error // asked until it succeeds; nil for "at once"
+	host  *hosts.Host                     // on which it runs; nil for the cloud's own
 }
 
 // startTimeout bounds how long a service may take until it is ready, on a
@@ -39,8 +43,7 @@ type processes struct {
 
 type process struct {
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when the process ended
-	err   error         // how it ended; read after ended
+	ended <-chan struct{} // closed when the process ended; how, cmd.ProcessState tells from then on
 }
 
 // start runs a service and waits until it is ready. It fails at once when the
@@ -55,14 +58,15 @@ func (p *processes) start(ctx context.Context, s service) error {
 	cmd.Env = append(environment(), s.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // the terminal's interrupt is not for it
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", s.name, err)
+	launch := child.Start
+	if s.host != nil {
+		launch = s.host.Start
 	}
-	proc := &process{cmd: cmd, ended: make(chan struct{})}
-	go func() {
-		defer close(proc.ended)
-		proc.err = cmd.Wait()
-	}()
+	ended, err := launch(cmd)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	proc := &process{cmd: cmd, ended: ended}
 	p.mu.Lock()
 	if p.running == nil {
 		p.running = map[string]*process{}
@@ -96,7 +100,7 @@ func (p *process) waitReady(ctx context.Context, s service) error {
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("%s ended: %w\n%s", s.name, errors.Join(p.err, err), logTail(s.name))
+			return fmt.Errorf("%s ended: %s: %w\n%s", s.name, p.cmd.ProcessState, err, logTail(s.name))
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w\n%s", s.name, errors.Join(ctx.Err(), err), logTail(s.name))
 		case <-time.After(100 * time.Millisecond):

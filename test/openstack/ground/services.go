@@ -70,12 +70,12 @@ var (
 	neutronBridges = service{
 		name:  "neutron-linuxbridge-agent",
 		argv:  command("neutron-linuxbridge-agent", neutronConf, conf("/etc/neutron/linuxbridge.ini")),
-		ready: agentReports("neutron-linuxbridge-agent"),
+		ready: agentReports("neutron-linuxbridge-agent", HostName),
 	}
 	neutronDHCP = service{
 		name:  "neutron-dhcp-agent",
 		argv:  command("neutron-dhcp-agent", neutronConf, conf("/etc/neutron/dhcp.ini")),
-		ready: agentReports("neutron-dhcp-agent"),
+		ready: agentReports("neutron-dhcp-agent", HostName),
 	}
 	novaAPI = service{
 		name:  "nova-api",
@@ -103,16 +103,16 @@ var (
 	}
 )
 
-// agentReports is ready when Neutron takes one of its agents for alive; before,
-// it binds no port to this host.
-func agentReports(binary string) func(context.Context) error {
+// agentReports is ready when Neutron takes its agent on a host for alive; before,
+// it binds no port to that host.
+func agentReports(binary, host string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		c, err := api.Connect(ctx)
 		if err != nil {
 			return err
 		}
 		var found struct{ Agents []struct{ Alive bool } }
-		if err := c.Get(ctx, api.Network+"/agents?binary="+binary, &found); err != nil {
+		if err := c.Get(ctx, api.Network+"/agents?binary="+binary+"&host="+host, &found); err != nil {
 			return err
 		}
 		for _, a := range found.Agents {
@@ -120,6 +120,6 @@ func agentReports(binary string) func(context.Context) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("neutron knows no %s that is alive", binary)
+		return fmt.Errorf("neutron knows no %s on %s that is alive", binary, host)
 	}
 }

@@ -95,17 +95,7 @@ func Up(ctx context.Context, o Options) (*Cloud, error) {
 // addLinks makes the loopback work, and a pair of links of which one is the
 // host's physical NIC.
 func addLinks(ctx context.Context) error {
-	for _, args := range []string{
-		"link set lo up",
-		"link add phys0 type veth peer name phys1",
-		"link set phys0 up",
-		"link set phys1 up",
-	} {
-		if err := run(ctx, "links", append([]string{"ip"}, strings.Fields(args)...)...); err != nil {
-			return err
-		}
-	}
-	return nil
+	return links(ctx, "link set lo up", "link add phys0 type veth peer name phys1", "link set phys0 up", "link set phys1 up")
 }
 
 // databases are one for each service, and one for Nova's cell of failed builds.

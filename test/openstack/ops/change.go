@@ -25,7 +25,8 @@ var (
 	suspended = api.State{Status: "SUSPENDED", Power: api.Shutdown}
 	stopped   = api.State{Status: "SHUTOFF", Power: api.Shutdown}
 	rescued   = api.State{Status: "RESCUE", Power: api.Running}
-	resized   = api.State{Status: "VERIFY_RESIZE", Power: api.Running} // its owner has yet to confirm
+	resized   = api.State{Status: "VERIFY_RESIZE", Power: api.Running}  // its owner has yet to confirm
+	aside     = api.State{Status: "VERIFY_RESIZE", Power: api.Shutdown} // it was off before
 	offloaded = api.State{Status: "SHELVED_OFFLOADED", Power: api.Shutdown}
 	faulty    = api.State{Status: "ERROR"}
 )

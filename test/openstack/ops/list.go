@@ -7,7 +7,7 @@ import (
 
 // All returns every operation in the order in which a full run takes them.
 func All() []Op {
-	return slices.Concat(Basic(), further())
+	return slices.Concat(Basic(), further(), moves(), movesWithNova())
 }
 
 // Basic returns the operations that every control plane in this project can ask
@@ -107,5 +107,33 @@ func further() []Op {
 		{Name: "burst_of_20", run: (*Session).burst, limit: 15 * time.Minute},
 		{Name: "delete_in_every_state", run: (*Session).deleteInEveryState, limit: 10 * time.Minute},
 		{Name: "soft_deleted_goes", run: (*Session).softDeletedGoes},
+	}
+}
+
+// moves are the operations between two further hosts, which come up for them and go
+// afterwards.
+func moves() []Op {
+	return []Op{
+		{Name: "two_hosts_come_up", run: (*Session).hostsComeUp, limit: movesTimeout},
+		{Name: "live_migrate_there_and_back", run: (*Session).liveThereAndBack, limit: movesTimeout},
+		{Name: "live_migrate_aborted", run: (*Session).liveAborted, limit: movesTimeout},
+		{Name: "live_migrate_where_scheduler_says", run: (*Session).liveScheduled, limit: movesTimeout},
+		{Name: "cold_migrate_and_confirm", run: (*Session).coldConfirmed, limit: movesTimeout},
+		{Name: "cold_migrate_and_revert", run: (*Session).coldReverted, limit: movesTimeout},
+		{Name: "cold_migrate_stopped", run: (*Session).coldStopped, limit: movesTimeout},
+		{Name: "resize_to_other_host", run: (*Session).resizeElsewhere, limit: movesTimeout},
+		{Name: "unshelve_elsewhere", run: (*Session).unshelveElsewhere, limit: movesTimeout},
+		{Name: "evacuate_from_dead_host", run: (*Session).evacuated, limit: movesTimeout},
+	}
+}
+
+// movesWithNova are moves between the node under test and Nova's own, both ways.
+func movesWithNova() []Op {
+	return []Op{
+		{Name: "live_migrate_with_nova", run: besideNova((*Session).liveBothWays), limit: movesTimeout, only: "bolide"},
+		{Name: "cold_migrate_with_nova", run: besideNova((*Session).coldConfirmed), limit: movesTimeout, only: "bolide"},
+		{Name: "cold_migrate_and_revert_with_nova", run: besideNova((*Session).coldReverted), limit: movesTimeout, only: "bolide"},
+		{Name: "unshelve_with_nova", run: besideNova((*Session).unshelveElsewhere), limit: movesTimeout, only: "bolide"},
+		{Name: "evacuate_to_nova", run: besideNova((*Session).evacuated), limit: movesTimeout, only: "bolide"},
 	}
 }

@@ -73,7 +73,7 @@ func Run(ctx context.Context, out io.Writer, n ground.Node, chosen []Op) (failed
 		}
 	}
 	_, _ = fmt.Fprintf(out, "%d passed, %d failed\n", passed, failed)
-	return failed, nil
+	return failed, s.endPair(ctx)
 }
 
 func (s *Session) one(ctx context.Context, op Op) error {
@@ -102,6 +102,10 @@ type Session struct {
 
 	deleted      string   // the guest that soft_delete_and_restore left for soft_deleted_goes
 	deletedPorts []string // its ports
+
+	pair       *ground.Pair // the two further hosts; nil until an operation needs them
+	pairBroken error        // why there are none: tried once
+	traveller  string       // the guest that live_migrate_there_and_back left for live_migrate_aborted
 }
 
 // guest returns the guest that most operations act on, and boots it if there is

@@ -85,30 +85,44 @@ func (s *Session) disableHost(ctx context.Context) error {
 }
 
 func (s *Session) setHost(ctx context.Context, status string) error {
+	return s.setService(ctx, ground.HostName, map[string]any{"status": status})
+}
+
+// setService changes what Nova holds of a host's compute service.
+func (s *Session) setService(ctx context.Context, host string, change map[string]any) error {
 	var found struct{ Services []struct{ ID string } }
-	if err := s.Get(ctx, api.Compute+"/os-services?binary=nova-compute&host="+ground.HostName, &found); err != nil {
+	if err := s.Get(ctx, api.Compute+"/os-services?binary=nova-compute&host="+host, &found); err != nil {
 		return err
 	}
 	if len(found.Services) != 1 {
-		return fmt.Errorf("%d compute services are on %s", len(found.Services), ground.HostName)
+		return fmt.Errorf("%d compute services are on %s", len(found.Services), host)
 	}
-	return s.Put(ctx, api.Compute+"/os-services/"+found.Services[0].ID, map[string]any{"status": status}, nil)
+	return s.Put(ctx, api.Compute+"/os-services/"+found.Services[0].ID, change, nil)
+}
+
+// provider returns the ID of Placement's provider of a host.
+func (s *Session) provider(ctx context.Context, host string) (string, error) {
+	var found struct {
+		Providers []struct{ UUID string } `json:"resource_providers"`
+	}
+	if err := s.Get(ctx, api.Placement+"/resource_providers?name="+host, &found); err != nil {
+		return "", err
+	}
+	if len(found.Providers) != 1 {
+		return "", fmt.Errorf("%d resource providers are named %s", len(found.Providers), host)
+	}
+	return found.Providers[0].UUID, nil
 }
 
 // hasTrait waits until Placement's provider of the host is disabled, or is not.
 func (s *Session) hasTrait(ctx context.Context, want bool) error {
-	var found struct {
-		Providers []struct{ UUID string } `json:"resource_providers"`
-	}
-	if err := s.Get(ctx, api.Placement+"/resource_providers?name="+ground.HostName, &found); err != nil {
+	provider, err := s.provider(ctx, ground.HostName)
+	if err != nil {
 		return err
-	}
-	if len(found.Providers) != 1 {
-		return fmt.Errorf("%d resource providers are named %s", len(found.Providers), ground.HostName)
 	}
 	return api.Until(ctx, 30*time.Second, func(ctx context.Context) (bool, error) {
 		var has struct{ Traits []string }
-		if err := s.Get(ctx, api.Placement+"/resource_providers/"+found.Providers[0].UUID+"/traits", &has); err != nil {
+		if err := s.Get(ctx, api.Placement+"/resource_providers/"+provider+"/traits", &has); err != nil {
 			return true, err
 		}
 		if slices.Contains(has.Traits, disabled) != want {

@@ -87,7 +87,6 @@ func (s *Session) configDriveOff(ctx context.Context) error {
 // resizeStopped: a guest that is off gets another flavor with a disk of the same
 // size, once to keep and once to give back, and stays off.
 func (s *Session) resizeStopped(ctx context.Context) error {
-	aside := api.State{Status: "VERIFY_RESIZE", Power: api.Shutdown}
 	return s.withFlavor(ctx, api.Options{"ram": 96, "vcpus": 2, "disk": 1}, func(more string) error {
 		return s.onSpare(ctx, func(id string) error {
 			err := s.changeOf(ctx, id,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os/exec"
 	"strconv"
-	"time"
 
 	"bolide/test/hosts"
 	"bolide/test/openstack/api"
@@ -76,7 +75,7 @@ func (s *Session) ticks(ctx context.Context, id string) (int, error) {
 
 // ticksOn waits until the guest has counted further.
 func (s *Session) ticksOn(ctx context.Context, id string, before int) error {
-	return api.Until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+	return api.Until(ctx, movedTimeout, func(ctx context.Context) (bool, error) {
 		now, err := s.ticks(ctx, id)
 		if err == nil && now <= before {
 			err = fmt.Errorf("the guest has counted to %d, and to %d before", now, before)
@@ -88,7 +87,7 @@ func (s *Session) ticksOn(ctx context.Context, id string, before int) error {
 // reachable waits until the guest answers at its address, from the network's DHCP
 // server.
 func (s *Session) reachable(ctx context.Context, v api.Server) error {
-	return api.Until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+	return api.Until(ctx, movedTimeout, func(ctx context.Context) (bool, error) {
 		out, err := exec.CommandContext(ctx, "ip", "netns", "exec", "qdhcp-"+s.Network,
 			"busybox", "ping", "-c", "1", "-W", "2", v.Address()).CombinedOutput()
 		if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -47,8 +48,9 @@ func drive(f *flags) command {
 			return err
 		}
 		failed, err := ops.Run(cmd.Context(), os.Stdout, node, chosen)
-		if err == nil && failed > 0 {
-			err = fmt.Errorf("the node did not pass; what it said is in %s, at last:%s", filepath.Dir(f.workDir().Log(node.Kind)), said(node))
+		if failed > 0 {
+			err = errors.Join(err, fmt.Errorf("the node did not pass; what it said is in %s, at last:%s",
+				filepath.Dir(f.workDir().Log(node.Kind)), said(node)))
 		}
 		return err
 	}

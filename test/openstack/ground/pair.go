@@ -185,8 +185,7 @@ func (p *Pair) Return(ctx context.Context, h *hosts.Host) error {
 func (p *Pair) Close(ctx context.Context) error {
 	var errs []error
 	for _, h := range p.All() {
-		p.processes.stop(bridges(h).name)
-		errs = append(errs, p.stopNode(h), p.forget(ctx, h))
+		errs = append(errs, p.Die(h), p.forget(ctx, h))
 	}
 	return errors.Join(append(errs, p.Pair.Close(), links(ctx, "link del "+physical))...)
 }

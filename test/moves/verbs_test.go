@@ -19,6 +19,11 @@ func TestVerbs(t *testing.T) {
 	c := twoHosts(t, "")
 	s := c.boot()
 	h := c.hosts[s.show().Host]
+	built := regexp.MustCompile(`build_and_run_instance +done after`)
+	c.until("the build's end", func() bool { // the guest is active a little before
+		out, _ := h.bolide("operations")
+		return built.MatchString(out)
+	})
 	dir := t.TempDir()
 	for _, v := range []struct {
 		args string
@@ -28,7 +33,7 @@ func TestVerbs(t *testing.T) {
 		{"status", 0, `(?s)^` + h.Name + `  \S+, serving .*1 instance: 1 active`},
 		{"instances", 0, s.id + `  instance-\S+  active`},
 		{"instances " + s.id, 0, `(?s)vda .*tap`},
-		{"operations", 0, `build_and_run_instance +done after`},
+		{"operations --json", 0, `"name": "build_and_run_instance"`},
 		{"images", 0, c.image},
 		{"images verify", 0, ``},
 		{"images prune", 0, ``},

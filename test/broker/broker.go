@@ -219,6 +219,7 @@ func (b *Broker) env() []string {
 		"HOME=" + b.dir,
 		"ERL_EPMD_PORT=" + strconv.Itoa(b.epmdPort),
 		"ERL_EPMD_ADDRESS=127.0.0.1",
+		"ERL_CRASH_DUMP=" + in("crash.dump"),
 		"RABBITMQ_NODENAME=" + b.node,
 		"RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
 		"RABBITMQ_NODE_PORT=" + strconv.Itoa(b.port),

@@ -45,7 +45,7 @@ func OpenInbox(dir string, log *logrus.Entry) (*Inbox, []Kept, error) {
 	i := &Inbox{dir: dir, complaint: complaint{log: log, text: "requests cannot be kept; a crash before they begin would lose them"}}
 	var left []Kept
 	for _, path := range files {
-		message, err := tryAgain(path)
+		message, err := i.tryAgain(path)
 		if err != nil {
 			log.WithError(err).Warn("a request that was kept is set aside")
 			setAside(path)
@@ -56,8 +56,8 @@ func OpenInbox(dir string, log *logrus.Entry) (*Inbox, []Kept, error) {
 	return i, left, nil
 }
 
-// tryAgain reads a request and notes that one more process tries it.
-func tryAgain(path string) ([]byte, error) {
+// tryAgain reads a request and notes that one more process tries it, if it can be noted.
+func (i *Inbox) tryAgain(path string) ([]byte, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read a kept request: %w", err)
@@ -69,7 +69,8 @@ func tryAgain(path string) ([]byte, error) {
 	if f.Starts++; f.Starts > mostStarts {
 		return nil, fmt.Errorf("read a kept request: %s: %d processes have ended before it began", path, mostStarts)
 	}
-	return f.Message, write(path, f)
+	i.complaint.note(write(path, f))
+	return f.Message, nil
 }
 
 // Keep writes a request down, and returns what removes it. One that cannot be written goes on without: the log says so.

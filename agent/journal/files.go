@@ -27,8 +27,17 @@ func (c *complaint) note(err error) {
 // suffix is that of whole files.
 const suffix = ".json"
 
+const stampLayout = "20060102T150405.000000000"
+
 // stamp begins a file's name, so that files come in the order of their making.
-func stamp(at time.Time) string { return at.UTC().Format("20060102T150405.000000000") }
+func stamp(at time.Time) string { return at.UTC().Format(stampLayout) }
+
+// age is how long ago a file with a stamp was made.
+func age(path string) (time.Duration, error) {
+	name := filepath.Base(path)
+	made, err := time.Parse(stampLayout, name[:min(len(stampLayout), len(name))])
+	return time.Since(made), err
+}
 
 // list makes the directory if need be, and returns the files in it, oldest first. It removes what a process that was
 // killed has half written.

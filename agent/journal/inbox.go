@@ -14,6 +14,10 @@ import (
 // mostStarts is how many processes try a request before it is set aside: it may be what they die of.
 const mostStarts = 3
 
+// keptFor is how old a request may be that is tried again. An older one has been given up by who asked for it, or
+// another program has served this host meanwhile and has settled what it found.
+const keptFor = 5 * time.Minute
+
 // Inbox keeps the requests that have come and that no operation has begun yet: the broker has forgotten them, and the
 // journal has no page for them. There is one small file for each. It holds what the requester sent, with the token of
 // the user if there is one, and goes when the operation begins.
@@ -58,6 +62,9 @@ func OpenInbox(dir string, log *logrus.Entry) (*Inbox, []Kept, error) {
 
 // tryAgain reads a request and notes that one more process tries it, if it can be noted.
 func (i *Inbox) tryAgain(path string) ([]byte, error) {
+	if old, err := age(path); err != nil || old > keptFor {
+		return nil, fmt.Errorf("read a kept request: %s: it is %s old, at most %s are allowed", path, old.Round(time.Second), keptFor)
+	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read a kept request: %w", err)

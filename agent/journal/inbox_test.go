@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/sirupsen/logrus"
@@ -50,17 +51,20 @@ func TestRequestsAreKeptUntilTheyBegin(t *testing.T) {
 	}
 }
 
+// TestSpoiltRequestsAreSetAside: also those that are too old, which another program may have settled since.
 func TestSpoiltRequestsAreSetAside(t *testing.T) {
 	dir := t.TempDir()
+	now, whole := time.Now(), `{"starts":0,"message":{"a":1}}`
 	for name, content := range map[string]string{
-		".half.json": "{", "1.json": `{"starts":0,"message":{"a":1}}`, "2.json": "nonsense", "3.txt": "not ours",
+		".half.json": "{", stamp(now) + "-1.json": whole, stamp(now) + "-2.json": "nonsense", "3.txt": "not ours",
+		stamp(now.Add(-keptFor-time.Minute)) + "-4.json": whole, "5.json": whole,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	_, left, hook := openInbox(t, dir)
-	if diff := cmp.Diff([]string{`{"a":1}`}, left); diff != "" || len(hook.AllEntries()) != 1 {
+	if diff := cmp.Diff([]string{`{"a":1}`}, left); diff != "" || len(hook.AllEntries()) != 3 {
 		t.Errorf("%d lines; left (-want +got):\n%s", len(hook.AllEntries()), diff)
 	}
 }

@@ -48,8 +48,8 @@ const (
 
 // way is how a port is bound on any host.
 func (p record) way() (vifType string, details map[string]any) {
-	details = map[string]any{"connectivity": "l2", "port_filter": true}
 	c := Connection(p.text("connection"))
+	details = map[string]any{"connectivity": "l2", "port_filter": c != Bridged}
 	if c == Bridged {
 		return "bridge", details
 	}

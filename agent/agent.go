@@ -54,7 +54,6 @@ type Agent struct {
 	board        *status.Board
 	traces       *trace.Sender    // nil: none are sent
 	journal      *journal.Journal // opened by start
-	inbox        *journal.Inbox   // opened by start
 	hooks        Hooks            // of Run
 	obstacle     obstacle         // nil: steps fail of themselves alone
 	mending      *gate            // how many instances are recovered at a time
@@ -193,8 +192,8 @@ type Hooks struct {
 	Reload func() error
 	// Levels are how much each room logs, for the status socket to change; optional.
 	Levels status.Levels
-	// Step hears of every step that an operation on an instance begins, before it does, and first of "begin", when only
-	// the request is there; optional. The operation waits until it returns.
+	// Step hears of every step that an operation on an instance begins, before it does; optional. The operation waits
+	// until it returns.
 	Step func(operation, instance, step string)
 }
 

@@ -57,10 +57,7 @@ func (a *Agent) handler(op operation) rpc.Handler {
 			requested:     true,
 			run:           func(ctx context.Context) { result, failure = t.perform(ctx) },
 		})
-		switch {
-		case err != nil && r.Kept(): // stopping; the next start has it
-			return nil, nil
-		case err != nil || !r.IsCall:
+		if err != nil || !r.IsCall {
 			return nil, err
 		}
 		select {
@@ -74,22 +71,14 @@ func (a *Agent) handler(op operation) rpc.Handler {
 
 // perform runs the operation and what belongs around it. It never panics: a panic in an operation becomes its
 // error, so that one broken instance does not end the node.
-//
-// A request that is kept is there again at the next start as long as it has not begun here, so a stop finds no work in
-// it; from then on the journal has its page.
 func (t *task) perform(ctx context.Context) (result any, err error) {
-	if t.req.Kept() && stopping(ctx) {
-		return nil, t.report(&parkedError{context.Cause(ctx)})
-	}
 	t.entry = t.board.Begin(t.describe())
 	if t.op.queued {
-		t.tellStep(stepBegin)
 		t.page = t.journal.Begin(journal.Record{
 			Operation: t.op.method, Instance: t.inst.UUID(), RequestID: t.rc.RequestID(), Event: t.op.event, Began: t.began,
 			Migration: t.moveNumber(),
 		})
 	}
-	t.req.Begun()
 	result, err = t.recorded(ctx)
 	if !parked(err) {
 		t.page.End()

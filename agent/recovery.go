@@ -50,7 +50,7 @@ func (a *Agent) recover(ctx context.Context) error {
 
 // openJournal reads what the process before was doing, by instance.
 func (a *Agent) openJournal() (map[string]pages, error) {
-	j, left, err := journal.Open(a.ownState("journal"), a.log)
+	j, left, err := journal.Open(filepath.Join(a.cfg.Default.StatePath, "bolide", "journal"), a.log)
 	if err != nil {
 		return nil, err
 	}
@@ -61,20 +61,6 @@ func (a *Agent) openJournal() (map[string]pages, error) {
 		byInstance[uuid] = append(byInstance[uuid], e)
 	}
 	return byInstance, nil
-}
-
-// openInbox reads what the process before had been asked for and had not begun.
-func (a *Agent) openInbox() (left []journal.Kept, err error) {
-	a.inbox, left, err = journal.OpenInbox(a.ownState("requests"), a.log)
-	if len(left) > 0 {
-		a.log.WithField("requests", len(left)).Info("taking up requests that the process before had not begun")
-	}
-	return left, err
-}
-
-// ownState is the path of a directory that Nova's own node does not know.
-func (a *Agent) ownState(name string) string {
-	return filepath.Join(a.cfg.Default.StatePath, "bolide", name)
 }
 
 // patient is an instance that may need mending.

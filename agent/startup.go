@@ -28,15 +28,7 @@ func (a *Agent) start(ctx context.Context) (*rpc.Server, error) {
 			return nil, err
 		}
 	}
-	kept, err := a.openInbox()
-	if err != nil {
-		return nil, err
-	}
 	server := a.link.Serve(serviceTopic, a.endpoints()...)
-	server.KeepRequests(a.inbox.Keep)
-	for _, r := range kept {
-		server.TakeUp(ctx, r.Message, r.Forget)
-	}
 	server.Start()
 	// whoever hears that the node is there sends at once, and what finds no queue is lost
 	if err := a.link.WaitUp(ctx); err != nil {

@@ -88,13 +88,6 @@ func withCause(ctx context.Context, err error) error {
 func (t *task) reach(step string, index, steps int) {
 	t.entry.Step(step, index, steps)
 	t.page.Step(step)
-	t.tellStep(step)
-}
-
-// stepBegin is told of before all steps, while the journal knows nothing of the operation yet.
-const stepBegin = "begin"
-
-func (t *task) tellStep(step string) {
 	if t.hooks.Step != nil {
 		t.hooks.Step(t.op.method, t.inst.UUID(), step)
 	}

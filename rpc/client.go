@@ -158,20 +158,9 @@ func (l *Link) outgoing(t Target, body []byte, limit time.Duration) *outgoing {
 	return m
 }
 
-// incoming is a message of our reply queue.
-type incoming struct {
-	link     *Link
-	delivery *amqp.Delivery
-}
-
-func (l *Link) readAnswer(d *amqp.Delivery) taking { return incoming{l, d} }
-
-func (incoming) giveBack() {}
-
-// takeIn hands an answer to the call that waits for it.
-func (a incoming) takeIn(context.Context) {
-	l := a.link
-	r, err := readReply(a.delivery)
+// takeReply hands an answer to the call that waits for it.
+func (l *Link) takeReply(_ context.Context, d *amqp.Delivery) {
+	r, err := readReply(d)
 	if err != nil {
 		l.log.WithError(err).Warn("Dropped a message that is not a reply")
 		return

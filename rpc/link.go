@@ -76,7 +76,7 @@ func NewLink(o Options) (*Link, error) {
 	rand.Shuffle(len(l.hosts), func(i, j int) { l.hosts[i], l.hosts[j] = l.hosts[j], l.hosts[i] })
 	l.sender = newSender(l.log, l.setBlocked)
 	if !o.SendOnly {
-		l.replies = l.newSubscription(l.o.replyQueue(l.queueName("reply")), l.readAnswer)
+		l.replies = l.newSubscription(l.o.replyQueue(l.queueName("reply")), l.takeReply)
 		l.subs = []*subscription{l.replies}
 	}
 	return l, nil
@@ -138,10 +138,10 @@ func (l *Link) queueName(prefix string) string {
 	return fmt.Sprintf("%s_%s:%s:%d", prefix, l.o.Host, l.o.ProcessName, l.queues)
 }
 
-func (l *Link) newSubscription(q queue, read func(*amqp.Delivery) taking) *subscription {
+func (l *Link) newSubscription(q queue, deliver func(context.Context, *amqp.Delivery)) *subscription {
 	return &subscription{
 		queue: q, prefetch: l.o.PrefetchCount, delay: l.o.ReconnectDelay,
-		log: l.log.WithField("queue", q.name), read: read, changed: l.note,
+		log: l.log.WithField("queue", q.name), deliver: deliver, changed: l.note,
 		stop: make(chan struct{}),
 	}
 }

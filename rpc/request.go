@@ -57,19 +57,6 @@ type Request struct {
 	replyQ   string
 	monitor  time.Duration // the caller wants a sign of life this often; 0 is never
 	inner    []byte
-	forget   func() // nil: it is not kept
-}
-
-// Kept says that the request comes again if this process ends before Begun.
-func (r *Request) Kept() bool { return r.forget != nil }
-
-// Begun says that the request need not come again: its handler has begun, and
-// knows by other means what a process that is killed leaves undone. The handler
-// calls it; for a request that is refused or fails, the server does.
-func (r *Request) Begun() {
-	if r.forget != nil {
-		r.forget()
-	}
 }
 
 // decodeRequest reads an inner message, all but its context (see decodeContext).

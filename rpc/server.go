@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/sirupsen/logrus"
 )
 
@@ -23,7 +24,6 @@ type Server struct {
 	own     []Endpoint
 	slots   chan struct{} // one element per request being handled
 	seen    recent
-	keep    Keep // nil: requests are not kept
 
 	stopped    sync.Once
 	handlers   sync.WaitGroup // goroutines in handle
@@ -43,7 +43,7 @@ func (l *Link) Serve(topic string, endpoints ...Endpoint) *Server {
 	}
 	fanout := l.o.fanoutQueue(topic, l.queueName(topic+"_fanout"))
 	for _, q := range []queue{l.o.topicQueue(topic), l.o.serverQueue(s.ownTarget()), fanout} {
-		s.subs = append(s.subs, l.newSubscription(q, s.read))
+		s.subs = append(s.subs, l.newSubscription(q, s.receive))
 	}
 	return s
 }
@@ -93,10 +93,45 @@ func waitGroup(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 }
 
+// receive takes a message that is acknowledged already.
+func (s *Server) receive(ctx context.Context, d *amqp.Delivery) {
+	r, err := readRequest(d)
+	if err != nil {
+		s.log.WithError(err).Warn("Dropped a message that is not a request")
+		if r != nil && r.IsCall {
+			s.begin()
+			s.answer(ctx, r, outcome{err: typeError(err.Error())})
+		}
+		return
+	}
+	if s.seen.repeated(r.uniqueID) {
+		s.log.WithFields(logrus.Fields{"op": r.Method, "unique_id": r.uniqueID}).Warn("Dropped a request received twice")
+		return
+	}
+	s.begin()
+	if h, err := match(s.builtin, r); err == nil {
+		s.answer(ctx, r, outcomeOf(ctx, h, r))
+		return
+	}
+	s.handlers.Go(func() { s.handle(ctx, r) })
+}
+
 // begin counts a request that answer will settle.
 func (s *Server) begin() {
 	s.unanswered.Add(1)
 	s.count.Add(1)
+}
+
+func readRequest(d *amqp.Delivery) (*Request, error) {
+	b, err := body(d)
+	if err != nil {
+		return nil, err
+	}
+	inner, err := openEnvelope(b)
+	if err != nil {
+		return nil, err
+	}
+	return decodeRequest(inner)
 }
 
 // handle runs a request when a worker is free.
@@ -124,15 +159,11 @@ func (s *Server) handle(ctx context.Context, r *Request) {
 		err = r.decodeContext()
 	}
 	if err != nil {
-		r.Begun()
 		s.log.WithError(err).WithField("op", r.Method).Warn("Refused a request")
 		s.answer(ctx, r, outcome{err: err})
 		return
 	}
 	o := outcomeOf(ctx, h, r)
-	if o.err != nil {
-		r.Begun() // it would fail again
-	}
 	log := s.log.WithFields(logrus.Fields{"op": r.Method, "request_id": r.Context.RequestID()})
 	switch {
 	case o.stack != nil:
@@ -246,4 +277,29 @@ func (s *Server) signsOfLife(ctx context.Context, r *Request) {
 			return
 		}
 	}
+}
+
+// recent remembers the last 16 requests, as oslo.messaging does. A broker may
+// deliver twice what it did not see acknowledged.
+type recent struct {
+	mu   sync.Mutex
+	ids  [16]string
+	next int
+}
+
+// repeated says whether id is among the last ones, and remembers it.
+func (r *recent) repeated(id string) bool {
+	if id == "" {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, seen := range r.ids {
+		if seen == id {
+			return true
+		}
+	}
+	r.ids[r.next] = id
+	r.next = (r.next + 1) % len(r.ids)
+	return false
 }

@@ -328,7 +328,7 @@ func TestReceiveNeverBlocks(t *testing.T) {
 	inner := `{"method": "ping", "namespace": "baseapi", "version": "1.0", "args": {"arg": 1}, "_msg_id": "m", "_reply_q": "q"}`
 	received := make(chan struct{})
 	go func() {
-		s.read(&amqp.Delivery{Body: sealEnvelope([]byte(inner))}).takeIn(context.Background())
+		s.receive(context.Background(), &amqp.Delivery{Body: sealEnvelope([]byte(inner))})
 		close(received)
 	}()
 	receive(t, received)

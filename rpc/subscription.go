@@ -25,9 +25,9 @@ type subscription struct {
 	prefetch int
 	delay    time.Duration // bounds the wait before a lost queue is declared again
 	log      *logrus.Entry
-	// read looks at a message that is not acknowledged yet, and returns what takes
-	// it in when it is. Neither may block for long. ctx is the Link's.
-	read func(d *amqp.Delivery) taking
+	// deliver takes a message that is already acknowledged. It must not block
+	// for long. ctx is the Link's.
+	deliver func(ctx context.Context, d *amqp.Delivery)
 	// changed is called when consuming begins or ends.
 	changed func()
 
@@ -35,15 +35,6 @@ type subscription struct {
 	stop      chan struct{} // closed to end for good
 	running   sync.WaitGroup
 	offset    atomic.Int64 // of a stream: the next message, 0 if none was seen
-	priority  int64        // of the latest consumer; one goroutine consumes at a time
-}
-
-// taking is the second half of a message's arrival.
-type taking interface {
-	// takeIn handles the message; it is acknowledged.
-	takeIn(ctx context.Context)
-	// giveBack leaves the message: it could not be acknowledged, and comes again.
-	giveBack()
 }
 
 // serve consumes until conn or ctx ends or the subscription is stopped. A
@@ -117,9 +108,9 @@ func (s *subscription) consume(ctx context.Context, conn *amqp.Connection) error
 }
 
 // take acknowledges a message and those that already wait behind it with one
-// frame, and then takes them in. The order matters: a request that crashes us
+// frame, and then hands them out. The order matters: a request that crashes us
 // must not come back. A message whose acknowledgement fails will come back, so
-// it is not taken in.
+// it is not handed out.
 func (s *subscription) take(ctx context.Context, ch *amqp.Channel, first amqp.Delivery, more <-chan amqp.Delivery) error {
 	batch := append(make([]amqp.Delivery, 0, 8), first)
 	for len(batch) < maxBatch {
@@ -129,22 +120,15 @@ func (s *subscription) take(ctx context.Context, ch *amqp.Channel, first amqp.De
 		}
 		batch = append(batch, d)
 	}
-	read := make([]taking, len(batch))
-	for i := range batch {
-		read[i] = s.read(&batch[i])
-	}
 	last := &batch[len(batch)-1]
 	if err := ch.Ack(last.DeliveryTag, true); err != nil {
-		for _, m := range read {
-			m.giveBack()
-		}
 		return fmt.Errorf("acknowledge: %w", err)
 	}
 	if n, ok := last.Headers["x-stream-offset"].(int64); ok {
 		s.offset.Store(n + 1)
 	}
-	for _, m := range read {
-		m.takeIn(ctx)
+	for i := range batch {
+		s.deliver(ctx, &batch[i])
 	}
 	return nil
 }
@@ -180,8 +164,7 @@ func (s *subscription) consumeArgs() amqp.Table {
 	case s.queue.args["x-queue-type"] == "stream":
 		args["x-stream-offset"] = "last"
 	case s.queue.ours:
-		s.priority = max(s.priority+1, time.Now().Unix()) // the clock may have been set back
-		args["x-priority"] = s.priority
+		args["x-priority"] = time.Now().Unix()
 	}
 	return args
 }

@@ -138,18 +138,3 @@ func TestMissingQueuesAreForgotten(t *testing.T) {
 		t.Error("believes in a queue that is not missing")
 	}
 }
-
-// TestLatestConsumerComesFirst: also when the clock was set back before it.
-func TestLatestConsumerComesFirst(t *testing.T) {
-	set := time.Now().Add(time.Hour).Unix()
-	s := &subscription{queue: queue{ours: true}, priority: set}
-	for i := range int64(2) {
-		if got := s.consumeArgs()["x-priority"]; got != set+1+i {
-			t.Errorf("priority %v after %d", got, set+i)
-		}
-	}
-	now := time.Now().Unix()
-	if got := (&subscription{queue: queue{ours: true}}).consumeArgs()["x-priority"].(int64); got < now {
-		t.Errorf("priority %d at %d", got, now)
-	}
-}

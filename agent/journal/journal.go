@@ -5,8 +5,6 @@
 // uploaded, the ports that were there before. It goes when the operation ends. What the records, libvirt and the
 // files tell is not repeated here: they are the truth, and a journal that is lost costs a good answer, never a guest.
 //
-// What has been asked for and has not begun is kept in the same way, see [Inbox].
-//
 // Files are replaced, never changed, so that a reader finds a whole one. A step is written as the process goes by; a
 // change is on the disk when the call returns. The package starts no goroutines; a Journal and its entries may be used
 // concurrently.
@@ -14,15 +12,19 @@ package journal
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/renameio/v2"
 	"github.com/sirupsen/logrus"
 )
+
+const suffix = ".json"
 
 // Record is one operation.
 type Record struct {
@@ -52,24 +54,35 @@ type Ports struct {
 
 // Journal is a directory of records. A nil Journal keeps none.
 type Journal struct {
-	dir       string
-	complaint complaint
+	dir string
+	log *logrus.Entry
 }
 
 // Open makes the directory if need be and reads what the process before left in it, oldest first. A file that cannot
 // be read is named in the log and set aside.
 func Open(dir string, log *logrus.Entry) (*Journal, []*Entry, error) {
-	files, err := list(dir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("open the journal: %w", err)
+	}
+	files, err := os.ReadDir(dir) // in the order of their names, which begin with the time
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the journal: %w", err)
 	}
-	j := &Journal{dir: dir, complaint: complaint{log: log, text: "journal cannot be written; a crash now would leave more to guess"}}
+	j := &Journal{dir: dir, log: log}
 	var left []*Entry
-	for _, path := range files {
+	for _, f := range files {
+		path := filepath.Join(dir, f.Name())
+		if strings.HasPrefix(f.Name(), ".") {
+			_ = os.Remove(path) // half written by a process that was killed
+			continue
+		}
+		if !strings.HasSuffix(f.Name(), suffix) {
+			continue
+		}
 		e := &Entry{journal: j, path: path}
 		if err := e.read(); err != nil {
 			log.WithError(err).Warn("a journal file cannot be read and is set aside")
-			setAside(path)
+			_ = os.Rename(path, path+".bad") // if it cannot be, it is named again next time
 			continue
 		}
 		left = append(left, e)
@@ -85,7 +98,7 @@ func (j *Journal) Begin(r Record) *Entry {
 	if r.Began.IsZero() {
 		r.Began = time.Now()
 	}
-	name := stamp(r.Began) + "-" + filepath.Base(r.Instance) + suffix
+	name := r.Began.UTC().Format("20060102T150405.000000000") + "-" + filepath.Base(r.Instance) + suffix
 	e := &Entry{journal: j, path: filepath.Join(j.dir, name), record: r}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -100,6 +113,7 @@ type Entry struct {
 
 	mu     sync.Mutex
 	record Record
+	failed bool // a write failed, and the log says so
 	ended  bool
 }
 
@@ -157,8 +171,8 @@ func (e *Entry) End() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.ended = true
-	if err := remove(e.path); err != nil {
-		e.journal.complaint.note(err)
+	if err := os.Remove(e.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		e.warnLocked(err)
 	}
 }
 
@@ -178,12 +192,25 @@ func (e *Entry) writeLocked(d durability) {
 	if err == nil {
 		err = e.replace(raw, d)
 	}
-	e.journal.complaint.note(err)
+	if err != nil {
+		e.warnLocked(err)
+	}
 }
 
 func (e *Entry) replace(raw []byte, d durability) error {
 	if d == lasting {
 		return renameio.WriteFile(e.path, raw, 0o600)
 	}
-	return replace(e.path, raw)
+	temporary := filepath.Join(filepath.Dir(e.path), "."+filepath.Base(e.path))
+	if err := os.WriteFile(temporary, raw, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, e.path)
+}
+
+func (e *Entry) warnLocked(err error) {
+	if !e.failed {
+		e.journal.log.WithError(err).WithField("instance", e.record.Instance).Warn("journal not written; a crash now would leave more to guess")
+	}
+	e.failed = true
 }

@@ -18,8 +18,6 @@ type fate struct {
 	ask     func(g *ground, ctx context.Context, id string) error
 	// ends are the states that the guest may then be in. One in error has a reason.
 	ends []string
-	// done is the state it is in when the operation has been done; "": the first of ends.
-	done string
 	// check looks closer; nil: not.
 	check func(g *ground, id string) error
 	// after uses the guest again; nil: not.
@@ -55,18 +53,18 @@ var fates = []fate{
 	{operation: "resume_instance", prepare: brought("SUSPENDED", "suspend", nil), ends: []string{"ACTIVE"}, ask: action("resume", nil)},
 	{operation: "snapshot_instance", quick: true, ends: []string{"ACTIVE"}, ask: action("createImage", map[string]string{"name": "snap"}), check: noHalfImages},
 	{operation: "attach_interface", ends: []string{"ACTIVE"}, ask: attaches, check: portsAndCards},
-	{operation: "shelve_instance", fresh: true, ends: []string{"ACTIVE", "SHELVED_OFFLOADED"}, done: "SHELVED_OFFLOADED", ask: action("shelve", nil), check: noHalfImages},
+	{operation: "shelve_instance", fresh: true, ends: []string{"ACTIVE", "SHELVED_OFFLOADED"}, ask: action("shelve", nil), check: noHalfImages},
 	{operation: "unshelve_instance", fresh: true, prepare: brought("SHELVED_OFFLOADED", "shelve", nil),
-		ends: []string{"SHELVED_OFFLOADED"}, done: "ACTIVE", ask: action("unshelve", nil), after: unshelves},
-	{operation: "rescue_instance", fresh: true, ends: []string{"ACTIVE", "RESCUE"}, done: "RESCUE", ask: action("rescue", map[string]string{})},
+		ends: []string{"SHELVED_OFFLOADED"}, ask: action("unshelve", nil), after: unshelves},
+	{operation: "rescue_instance", fresh: true, ends: []string{"ACTIVE", "RESCUE"}, ask: action("rescue", map[string]string{})},
 	{operation: "unrescue_instance", fresh: true, prepare: brought("RESCUE", "rescue", map[string]string{}), ends: []string{"ACTIVE"}, ask: action("unrescue", nil)},
-	{operation: "rebuild_instance", fresh: true, ends: []string{"ERROR", "ACTIVE"}, done: "ACTIVE",
+	{operation: "rebuild_instance", fresh: true, ends: []string{"ERROR", "ACTIVE"},
 		ask: func(g *ground, ctx context.Context, id string) error {
 			return g.Act(ctx, id, "rebuild", map[string]string{"imageRef": g.image})
 		}},
-	{operation: "prep_resize", ends: []string{"ACTIVE"}, done: "VERIFY_RESIZE", ask: resizeTo},
-	{operation: "resize_instance", ends: []string{"ACTIVE"}, done: "VERIFY_RESIZE", ask: resizeTo},
-	{operation: "finish_resize", fresh: true, ends: []string{"ERROR"}, done: "VERIFY_RESIZE", ask: resizeTo},
+	{operation: "prep_resize", ends: []string{"ACTIVE"}, ask: resizeTo},
+	{operation: "resize_instance", ends: []string{"ACTIVE"}, ask: resizeTo},
+	{operation: "finish_resize", fresh: true, ends: []string{"ERROR"}, ask: resizeTo},
 	{operation: "confirm_resize", fresh: true, prepare: resized, ends: []string{"ACTIVE"}, ask: action("confirmResize", nil)},
 	{operation: "revert_resize", fresh: true, prepare: resized, ends: []string{"ACTIVE"}, ask: action("revertResize", nil)},
 	{operation: "finish_revert_resize", fresh: true, prepare: resized, ends: []string{"ACTIVE"}, ask: action("revertResize", nil)},
@@ -285,16 +283,11 @@ func (g *ground) outcome(f fate, step, guest string, v Server) (used bool) {
 	return false
 }
 
-// stepBegin is told of when an operation has been asked for and nothing is noted of it
-// yet.
-const stepBegin = "begin"
-
-// stepsOf are the steps that the node has reached in operations of the name, without
-// stepBegin.
+// stepsOf are the steps that the node has reached in operations of the name.
 func stepsOf(n *Node, operation string) []string {
 	var steps []string
 	for _, s := range n.Steps() {
-		if op, step, _ := strings.Cut(s, "/"); op == operation && step != stepBegin {
+		if op, step, _ := strings.Cut(s, "/"); op == operation {
 			steps = append(steps, step)
 		}
 	}

@@ -156,5 +156,9 @@ func (s *server) rests() view {
 func (s *server) rested() bool {
 	s.c.t.Helper()
 	ended := []string{"error", "finished", "confirmed", "reverted", "failed"}
-	return slices.Contains(ended, s.last().Status) && s.show().Task == ""
+	move, v := s.last().Status, s.show()
+	if v.Status == "VERIFY_RESIZE" && move != "finished" {
+		return false // a move is confirmed on its own record first
+	}
+	return slices.Contains(ended, move) && v.Task == ""
 }

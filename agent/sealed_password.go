@@ -40,12 +40,11 @@ func sealPassword(key, password string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the instance's key: %w", err)
 	}
-	holder, ok := public.(ssh.CryptoPublicKey) // a certificate is none
-	if !ok {
-		return "", fmt.Errorf("the instance's key is a %s", public.Type())
+	var recipient *rsa.PublicKey
+	if holder, ok := public.(ssh.CryptoPublicKey); ok { // a certificate is none
+		recipient, _ = holder.CryptoPublicKey().(*rsa.PublicKey) // nil for keys of other kinds
 	}
-	recipient, ok := holder.CryptoPublicKey().(*rsa.PublicKey)
-	if !ok {
+	if recipient == nil {
 		return "", fmt.Errorf("the instance's key is a %s", public.Type())
 	}
 	sealed, err := rsa.EncryptPKCS1v15(rand.Reader, recipient, []byte(password)) //nolint:staticcheck // what clients decrypt

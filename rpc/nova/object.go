@@ -204,12 +204,15 @@ func (o *Object) Objects() []*Object {
 }
 
 // Set gives the field a value and marks it changed, unless it has that value
-// already. Times are written as Nova writes them, in UTC without a fraction;
-// structs, maps and slices go through their JSON form. o must not be nil: a view
-// of a part that may be missing is asked with Exists first.
+// already. Times are written as Nova writes them, in UTC without a fraction, and
+// compared with it: two moments of one second differ, so that a guest resized in
+// the second it was launched is launched anew. Structs, maps and slices go through
+// their JSON form. o must not be nil: a view of a part that may be missing is asked
+// with Exists first.
 func (o *Object) Set(field string, v any) {
 	value := normalise(v)
-	if old, ok := o.data[field]; ok && same(old, value) {
+	moment, _ := v.(time.Time)
+	if old, ok := o.data[field]; ok && same(old, value) && moment.Nanosecond() == 0 {
 		return
 	}
 	o.put(field, value)

@@ -118,6 +118,7 @@ func TestSetMarksWhatChanged(t *testing.T) {
 		{"the same value", func(o *Object) { o.Set("yes", true); o.Set("list", []string{"x", "y"}) }, []string{"id"}},
 		{"the same float", func(o *Object) { o.Set("ratio", 16.0) }, []string{"id"}},
 		{"the same time", func(o *Object) { o.Set("when", o.Time("when")) }, []string{"id"}},
+		{"a time later in the second", func(o *Object) { o.Set("when", o.Time("when").Add(time.Millisecond)) }, []string{"id", "when"}},
 		{"null again", func(o *Object) { o.Set("nothing", nil) }, []string{"id"}},
 		{"null on an unset field", func(o *Object) { o.Set("fresh", nil) }, []string{"fresh", "id"}},
 		{"another value", func(o *Object) { o.Set("yes", false) }, []string{"id", "yes"}},

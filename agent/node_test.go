@@ -171,10 +171,16 @@ func (n *node) boot(t *testing.T) virt.Guest {
 // start starts a defined guest and waits until it runs.
 func (n *node) start(t *testing.T, g virt.Guest) {
 	t.Helper()
+	n.startSaying(t, g, virt.Banner)
+}
+
+// startSaying is start for a guest that says something else then.
+func (n *node) startSaying(t *testing.T, g virt.Guest, text string) {
+	t.Helper()
 	if err := n.hypervisor.Start(within(t, patience), g.UUID, hypervisor.StartOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	g.WaitConsole(t, virt.Banner)
+	g.WaitConsole(t, text)
 	n.conductor.instance = n.newInstance(g.UUID)
 }
 

@@ -16,12 +16,12 @@ for name in $("$root/bin/busybox" --list); do
 	[ "$name" = busybox ] || ln -s busybox "$root/bin/$name"
 done
 install -m 755 "$source/init" "$root/init"
-install -m 755 "$source/lease" "$root/etc/lease"
+install -m 755 "$source/lease" "$source/agent" "$root/etc/"
 
 # Modules, numbered in an order in which insmod can load them; what the kernel
 # has built in, or lacks, is left out.
 number=100
-for module in virtio_pci virtio_blk virtio_net virtio_scsi ata_piix ahci sd_mod sr_mod isofs vfat nls_cp437 nls_ascii evdev button shpchp; do
+for module in virtio_pci virtio_blk virtio_net virtio_scsi virtio_console ata_piix ahci sd_mod sr_mod isofs vfat nls_cp437 nls_ascii evdev button shpchp; do
 	modprobe --dirname "$kernel" --set-version "$release" --show-depends "$module" 2>/dev/null | while read -r verb file _; do
 		[ "$verb" = insmod ] || continue
 		echo "$file"

@@ -1,6 +1,7 @@
 // Package guest builds the disk image of a guest for trying out a compute node:
 // a kernel and busybox that say on the serial console what they find, and react
-// to the power button (see the file init). It boots in seconds under emulation.
+// to the power button (see the file init) and to what libvirt asks of a guest's
+// agent (see the file agent). It boots in seconds under emulation.
 package guest
 
 import (
@@ -15,7 +16,7 @@ import (
 
 // files are what the image is built from.
 //
-//go:embed build.sh init lease
+//go:embed build.sh init lease agent
 var files embed.FS
 
 // Options of Build; all are required.
@@ -34,7 +35,7 @@ func Build(ctx context.Context, o Options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(source) }()
-	for _, name := range []string{"build.sh", "init", "lease"} {
+	for _, name := range []string{"build.sh", "init", "lease", "agent"} {
 		b, err := files.ReadFile(name)
 		if err != nil {
 			return err

@@ -35,13 +35,14 @@ const diskSize = 1 << 20
 
 // GuestOptions says in what a guest differs from the smallest one.
 type GuestOptions struct {
-	Devices string // optional: more device elements
+	Devices  string // optional: more device elements
+	MemoryMB int    // optional: 32 are enough for the smallest
 }
 
 var guestXML = template.Must(template.New("guest").Parse(`<domain type='qemu'>
   <name>{{.Name}}</name>
   <uuid>{{.UUID}}</uuid>
-  <memory unit='MiB'>32</memory>
+  <memory unit='MiB'>{{or .Memory 32}}</memory>
   <vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
   <features><acpi/></features>
@@ -79,9 +80,9 @@ func (d *Daemon) NewGuest(tb testing.TB, o GuestOptions) Guest {
 		tb.Fatal(err)
 	}
 	var b bytes.Buffer
-	err = guestXML.Execute(&b, map[string]string{
+	err = guestXML.Execute(&b, map[string]any{
 		"Name": g.Name, "UUID": g.UUID, "Emulator": emulator,
-		"Disk": g.Disk, "Console": g.Console, "Devices": o.Devices,
+		"Disk": g.Disk, "Console": g.Console, "Devices": o.Devices, "Memory": o.MemoryMB,
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -160,7 +161,7 @@ func bootSector(text string, more []byte) []byte {
 // WaitConsole waits until the guest has written text on its console.
 func (g Guest) WaitConsole(tb testing.TB, text string) {
 	tb.Helper()
-	const limit = 30 * time.Second // emulated, on a busy machine
+	const limit = 3 * time.Minute // emulated, on a busy machine, and some boot a kernel
 	var last []byte
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		last, _ = os.ReadFile(g.Console)

@@ -105,6 +105,21 @@ func (c *Client) Upload(ctx context.Context, imageID string, r io.Reader) error 
 	return resp.Body.Close()
 }
 
+// Patch changes an image's record. Each change is a JSON Patch operation.
+func (c *Client) Patch(ctx context.Context, imageID string, changes ...map[string]any) error {
+	url := Image + "/images/" + imageID
+	resp, err := c.provider.Request(ctx, http.MethodPatch, url, &gophercloud.RequestOpts{
+		JSONBody:         changes,
+		MoreHeaders:      map[string]string{"Content-Type": "application/openstack-images-v2.1-json-patch"},
+		OkCodes:          []int{http.StatusOK},
+		KeepResponseBody: true,
+	})
+	if err != nil {
+		return fmt.Errorf("PATCH %s: %w", url, err)
+	}
+	return resp.Body.Close()
+}
+
 func (c *Client) call(ctx context.Context, method, url string, body, out any) error {
 	opts := &gophercloud.RequestOpts{
 		JSONBody:     body,

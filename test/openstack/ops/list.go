@@ -46,6 +46,7 @@ func Basic() []Op {
 		{Name: "resize_back_and_revert", run: (*Session).resizeBackAndRevert},
 		{Name: "rebuild", run: (*Session).rebuild},
 		{Name: "set_admin_password", run: (*Session).setAdminPassword},
+		{Name: "guest_agent", run: (*Session).guestAgent},
 		{Name: "shelve", run: (*Session).shelve},
 		{Name: "unshelve", run: (*Session).unshelve},
 		{Name: "lock_unlock", run: (*Session).lockUnlock},

@@ -38,8 +38,11 @@ func (e *undoError) Unwrap() error { return e.error }
 
 // run does the steps in order. When one fails it undoes that one and all before it, last first, each with a
 // deadline of its own that a cancelled ctx does not shorten, and returns the failure joined with what could not
-// be undone.
+// be undone. Nothing is begun that could not be undone for want of file descriptors.
 func (t *task) run(ctx context.Context, steps []step) error {
+	if err := spareDescriptors(); err != nil {
+		return &stepError{Step: steps[0].name, Err: err}
+	}
 	for i, s := range steps {
 		t.reach(s.name, i+1, len(steps))
 		began := time.Now()

@@ -39,7 +39,11 @@ func bounded[T any](ctx context.Context, h *Host, c call, f func() (T, error), d
 		done   = make(chan result, 1)
 	)
 	err := h.spawn(func() {
-		value, err := f()
+		var value T
+		err := spare()
+		if err == nil {
+			value, err = f()
+		}
 		h.answered(err)
 		mu.Lock()
 		defer mu.Unlock()

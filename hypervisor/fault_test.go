@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"bolide/test/virt"
 )
 
@@ -274,6 +276,43 @@ func TestReconnectsLeaveNothing(t *testing.T) {
 		cycle()
 	}
 	waitFor(t, "closing of connections", func() bool { return openFiles(t) <= before })
+}
+
+// TestNoDescriptors: without file descriptors a call fails, and the process lives; when there are some again the next
+// one is answered.
+func TestNoDescriptors(t *testing.T) {
+	d := virt.Start(t)
+	h := connect(t, d, Options{})
+	g := boot(t, h, d, virt.GuestOptions{})
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	limit := func(n uint64) {
+		t.Helper()
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: before.Max}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { limit(before.Cur) })
+	free, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(free)
+	limit(uint64(free)) // the lowest: no other can be had
+	for what, call := range map[string]func() error{
+		"a question": func() error { _, err := h.Stats(within(t, patience), g.UUID); return err },
+		"an action":  func() error { return h.Suspend(within(t, patience), g.UUID) },
+	} {
+		if err := call(); !errors.Is(err, unix.EMFILE) {
+			t.Errorf("%s without file descriptors: %v", what, err)
+		}
+	}
+	limit(before.Cur)
+	if _, err := h.Stats(within(t, patience), g.UUID); err != nil {
+		t.Error(err)
+	}
 }
 
 // openFiles counts this process's file descriptors.

@@ -202,10 +202,14 @@ func (e *Entry) replace(raw []byte, d durability) error {
 		return renameio.WriteFile(e.path, raw, 0o600)
 	}
 	temporary := filepath.Join(filepath.Dir(e.path), "."+filepath.Base(e.path))
-	if err := os.WriteFile(temporary, raw, 0o600); err != nil {
-		return err
+	err := os.WriteFile(temporary, raw, 0o600)
+	if err == nil {
+		err = os.Rename(temporary, e.path)
 	}
-	return os.Rename(temporary, e.path)
+	if err != nil {
+		_ = os.Remove(temporary) // what a full disk took of it; Open removes it else
+	}
+	return err
 }
 
 func (e *Entry) warnLocked(err error) {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -93,6 +94,21 @@ func TestAJournalThatCannotBeWrittenStopsNothing(t *testing.T) {
 	e.End()
 	if len(hook.Entries) != 1 {
 		t.Errorf("%d lines in the log, want one", len(hook.Entries))
+	}
+}
+
+// TestWhatIsHalfWrittenGoes: no half of a record stays where the whole cannot be written.
+func TestWhatIsHalfWrittenGoes(t *testing.T) {
+	dir := t.TempDir()
+	j, _, _ := open(t, dir)
+	e := j.Begin(Record{Operation: "stop_instance", Instance: "a"})
+	if err := errors.Join(os.Remove(e.path), os.Mkdir(e.path, 0o700)); err != nil { // in the way
+		t.Fatal(err)
+	}
+	e.Step("power off")
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 || left[0].Name() != filepath.Base(e.path) {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
 

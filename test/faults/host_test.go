@@ -61,6 +61,7 @@ func TestHostRunsOut(t *testing.T) {
 		{"inodes gone", func() { g.fillInodes(dir) }, func() { g.must(os.RemoveAll(filepath.Join(dir, "fillers"))) }, "disk is full"},
 		{"file system read-only", func() { g.command("mount", "-o", "remount,bind,ro", dir) },
 			func() { g.command("mount", "-o", "remount,bind,rw", dir) }, "disk is read-only"},
+		{"no file descriptors left", g.fewDescriptors, g.manyDescriptors, "no file descriptors left"},
 	} {
 		t.Run(f.fault, func(t *testing.T) {
 			g := g.in(t)
@@ -152,4 +153,35 @@ func (g *ground) fillInodes(dir string) {
 	if !errors.Is(err, unix.ENOSPC) {
 		g.t.Fatal(err)
 	}
+}
+
+// fewDescriptors leaves the node those that it has: the lowest one that is free is the
+// limit.
+func (g *ground) fewDescriptors() {
+	g.t.Helper()
+	free := uint64(0)
+	for {
+		_, err := os.Lstat(fmt.Sprintf("/proc/%d/fd/%d", g.node.cmd.Process.Pid, free))
+		if errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		g.must(err)
+		free++
+	}
+	g.limitDescriptors(func(unix.Rlimit) uint64 { return free })
+}
+
+func (g *ground) manyDescriptors() {
+	g.t.Helper()
+	g.limitDescriptors(func(l unix.Rlimit) uint64 { return l.Max })
+}
+
+// limitDescriptors changes how many the node may have.
+func (g *ground) limitDescriptors(choose func(unix.Rlimit) uint64) {
+	g.t.Helper()
+	pid := g.node.cmd.Process.Pid
+	var l unix.Rlimit
+	g.must(unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &l))
+	l.Cur = choose(l)
+	g.must(unix.Prlimit(pid, unix.RLIMIT_NOFILE, &l, nil))
 }

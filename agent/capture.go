@@ -124,6 +124,9 @@ func (c *capture) suspend(ctx context.Context) error {
 	if !c.suspended {
 		return nil
 	}
+	if err := c.checkTPM(ctx); err != nil {
+		return err
+	}
 	return c.guestError(c.hypervisor.ManagedSave(ctx, c.inst.UUID()))
 }
 
@@ -132,7 +135,7 @@ func (c *capture) resume(ctx context.Context) error {
 	if !c.suspended {
 		return nil
 	}
-	err := c.hypervisor.Start(ctx, c.inst.UUID(), hypervisor.StartOptions{})
+	err := c.startGuest(ctx, hypervisor.StartOptions{})
 	if err != nil && !errors.Is(err, hypervisor.ErrInvalidState) {
 		return c.guestError(err)
 	}

@@ -67,6 +67,8 @@ func causeOf(failure error) string {
 		return "the compute service has no file descriptors left"
 	case errors.As(failure, &service):
 		return serviceCause(service)
+	case errors.Is(failure, errNoUser):
+		return "only the guest's user can open its TPM"
 	case errors.Is(failure, rpc.ErrTimeout):
 		return "nova-conductor did not answer"
 	case errors.Is(failure, hypervisor.ErrUnavailable), errors.Is(failure, hypervisor.ErrTimeout):

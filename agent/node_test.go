@@ -21,6 +21,7 @@ import (
 	"bolide/rpc"
 	"bolide/rpc/nova"
 	"bolide/test/controller/image"
+	"bolide/test/controller/key"
 	neutron "bolide/test/controller/network"
 	"bolide/test/controller/placement"
 	"bolide/test/controller/store"
@@ -39,7 +40,9 @@ type node struct {
 	conductor *recorder
 	glance    *image.Service
 	neutron   *neutron.Service
+	barbican  *key.Service
 	daemon    *virt.Daemon
+	token     string // of the user that asks; "": nobody's
 	// services is asked before the services answer a request; true: it has answered. Optional.
 	services func(http.ResponseWriter, *http.Request) bool
 }
@@ -132,6 +135,8 @@ func (n *node) makeServices(t *testing.T) http.Handler {
 	mux.Handle("/image/", http.StripPrefix("/image", n.glance))
 	mux.Handle("/placement/", http.StripPrefix("/placement", placement.New(kept, nil)))
 	n.neutron = neutron.New(neutron.Options{Store: kept, Authority: anyone{}, Wire: neutron.Bridges{}, Notify: n.hear})
+	n.barbican = key.New(kept, anyone{})
+	mux.Handle("/key/", http.StripPrefix("/key", n.barbican))
 	mux.Handle("/network/", http.StripPrefix("/network", n.neutron))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.services == nil || !n.services(w, r) {
@@ -242,6 +247,9 @@ func (n *node) ask(t *testing.T, make func(*Agent) operation, state nova.TaskSta
 		inst.ClearChanges()
 	}
 	r := &rpc.Request{Method: make(n.Agent).method, IsCall: true, Args: map[string]json.RawMessage{}, Context: rpc.AdminContext()}
+	if n.token != "" {
+		r.Context["auth_token"] = n.token
+	}
 	for name, value := range map[string]any{"instance": inst} {
 		r.Args[name] = asJSON(t, value)
 	}

@@ -193,7 +193,7 @@ func (s *spawn) wake(ctx context.Context) error {
 	if err := s.plug(ctx, s.vifs); err != nil {
 		return err
 	}
-	if err := s.hypervisor.Start(ctx, s.inst.UUID(), hypervisor.StartOptions{}); err != nil {
+	if err := s.startGuest(ctx, hypervisor.StartOptions{}); err != nil {
 		return err
 	}
 	if err := s.hypervisor.SetTime(ctx, s.inst.UUID(), time.Now()); err != nil {

@@ -95,13 +95,16 @@ func (r *reboot) restartSoftly(ctx context.Context) (bool, error) {
 	if err != nil || powerState(g.State) != nova.PowerRunning {
 		return false, err
 	}
+	if err := r.checkTPM(ctx); err != nil {
+		return false, err
+	}
 	if off, err := r.waitShutdown(ctx, r.cfg.Libvirt.WaitSoftReboot); err != nil || !off {
 		return false, err
 	}
 	if err := r.plug(ctx, r.vifs); err != nil {
 		return false, err
 	}
-	err = r.hypervisor.Start(ctx, r.inst.UUID(), hypervisor.StartOptions{})
+	err = r.startGuest(ctx, hypervisor.StartOptions{})
 	return err == nil || errors.Is(err, hypervisor.ErrInvalidState), err
 }
 

@@ -181,7 +181,7 @@ func (m *coldMove) comeBackSteps() []step {
 		{name: "take back disks", do: func(context.Context) error { return restoreDisks(m.instanceDir(m.inst.UUID())) }},
 	}
 	for _, s := range m.spawn.steps() {
-		if s.name != "config drive" { // it came back with the disks
+		if s.name != "config drive" && s.name != "TPM secret" { // they came back with the disks and the flavor
 			steps = append(steps, s)
 		}
 	}

@@ -91,6 +91,7 @@ func (d *deletion) teardown() []step {
 				{name: "detach volumes", do: d.releaseVolumes},
 			}},
 		{name: "give ports back", do: d.deallocate},
+		{name: "delete TPM secret", do: d.deleteTPMSecret},
 	}
 }
 

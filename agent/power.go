@@ -59,12 +59,15 @@ func (t *task) powerNow(ctx context.Context) (nova.PowerState, error) {
 // restart is a hard reboot, and also how a stopped guest starts: whatever runs is ended, and the guest comes up from
 // what Nova knows of it, not from what libvirt still has, so that damage to the domain or the ports is mended.
 func (s *spawn) restart(ctx context.Context) error {
+	if err := s.checkTPM(ctx); err != nil {
+		return err
+	}
 	return s.run(ctx, s.restartSteps())
 }
 
 func (s *spawn) restartSteps() []step {
 	return []step{
-		{name: "end the running guest", do: s.removeDomain},
+		{name: "end the running guest", do: s.endGuest},
 		{name: "check disks", do: s.checkDisks},
 		{name: "plug", do: s.plugForRestart},
 		{name: "define", do: s.define},
@@ -93,7 +96,7 @@ func (s *spawn) plugForRestart(ctx context.Context) error {
 
 // startPlugged starts a guest whose ports Neutron has connected before, or says that it connects anew.
 func (s *spawn) startPlugged(ctx context.Context) error {
-	err := s.hypervisor.Start(ctx, s.inst.UUID(), hypervisor.StartOptions{ForceBoot: true, Paused: s.plugged.expected()})
+	err := s.startGuest(ctx, hypervisor.StartOptions{ForceBoot: true, Paused: s.plugged.expected()})
 	if err != nil && !errors.Is(err, hypervisor.ErrInvalidState) {
 		return err
 	}

@@ -120,7 +120,7 @@ func (p probe) Traits(ctx context.Context) (map[string]bool, error) {
 	maps.Copy(traits, cpu)
 	maps.Copy(traits, facts.DeviceTraits())
 	maps.Copy(traits, facts.DriverTraits(hypervisor.DriverOptions{
-		ImagesType: l.ImagesType, ForceRawImages: p.cfg.Default.ForceRawImages,
+		ImagesType: l.ImagesType, ForceRawImages: p.cfg.Default.ForceRawImages, SWTPM: l.SWTPMEnabled,
 		ImageTypeExclude: p.cfg.Compute.ImageTypeExcludeList,
 	}))
 	traits["COMPUTE_REMOTE_MANAGED_PORTS"] = false // Nova reports it only where such a device is offered, and none is here

@@ -29,6 +29,9 @@ func (a *Agent) recover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list the instances of this host: %w", err)
 	}
+	if err := a.checkTPMs(instances); err != nil {
+		return err
+	}
 	guests, err := a.hypervisor.Guests(ctx)
 	if err != nil {
 		return err

@@ -32,10 +32,11 @@ type spawn struct {
 	powerOff bool                       // the guest is defined but not started
 	rescue   *guest.Rescue              // how the guest is rescued; nil: it is not
 
-	claim   *resources.Claim // of what the guest takes; nil: it was claimed before
-	disksOf guest.Disks
-	devices *nova.Object // the tagged devices; nil: none
-	plugged *expectation // of the ports that Neutron has yet to connect
+	claim      *resources.Claim // of what the guest takes; nil: it was claimed before
+	madeSecret bool             // of the guest's TPM, to be taken back with the rest
+	disksOf    guest.Disks
+	devices    *nova.Object // the tagged devices; nil: none
+	plugged    *expectation // of the ports that Neutron has yet to connect
 }
 
 // steps bring the guest up once its disks and ports are there. Events are expected before the ports are plugged,
@@ -43,6 +44,7 @@ type spawn struct {
 // which addresses libvirt put its tagged devices.
 func (s *spawn) steps() []step {
 	return []step{
+		{name: "TPM secret", do: s.makeTPMSecret, undo: s.unmakeTPMSecret},
 		{name: "plug", do: s.plugPorts, undo: s.unplugPorts},
 		{name: "define", do: s.define, undo: s.removeDomain},
 		{name: "config drive", do: s.writeConfigDrive},
@@ -230,7 +232,7 @@ func (s *spawn) start(ctx context.Context) error {
 	if s.powerOff {
 		return nil
 	}
-	err := s.hypervisor.Start(ctx, s.inst.UUID(), hypervisor.StartOptions{Paused: s.plugged.expected()})
+	err := s.startGuest(ctx, hypervisor.StartOptions{Paused: s.plugged.expected()})
 	if errors.Is(err, hypervisor.ErrInvalidState) {
 		return nil // runs already: the step is repeated
 	}

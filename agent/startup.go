@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -108,7 +109,7 @@ func (a *Agent) checkHypervisor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return facts.CheckVirtType(a.cfg.Libvirt.VirtType)
+	return errors.Join(facts.CheckVirtType(a.cfg.Libvirt.VirtType), checkEmulator(a.cfg.Libvirt))
 }
 
 // checkAlone refuses to be a second compute service of one name: each would take half of the requests, and both would

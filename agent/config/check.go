@@ -80,14 +80,25 @@ func (k *checker) storage() {
 	if k.c.Encryption.Enabled {
 		k.refuse("ephemeral_storage_encryption", "enabled", "Bolide does not encrypt local disks")
 	}
-	g := &k.c.Glance
-	if (g.VerifyGlanceSignatures || g.EnableCertificateValidation) && !slices.Contains(barbicans, k.c.KeyManager.Backend) {
-		k.refuse("key_manager", "backend", "%q is not barbican, the only key manager that Bolide takes certificates of signed images from", k.c.KeyManager.Backend)
-	}
+	k.keyManager()
 	for _, dir := range k.c.Bolide.ImageStores {
 		if !filepath.IsAbs(dir) {
 			k.refuse("bolide", "image_stores", "%q is not an absolute path", dir)
 		}
+	}
+}
+
+// keyManager refuses a key manager that Bolide cannot ask, where it would have to.
+func (k *checker) keyManager() {
+	if slices.Contains(barbicans, k.c.KeyManager.Backend) {
+		return
+	}
+	const refusal = "%q is not barbican, the only key manager that Bolide takes %s from"
+	if g := &k.c.Glance; g.VerifyGlanceSignatures || g.EnableCertificateValidation {
+		k.refuse("key_manager", "backend", refusal, k.c.KeyManager.Backend, "certificates of signed images")
+	}
+	if k.c.Libvirt.SWTPMEnabled {
+		k.refuse("key_manager", "backend", refusal, k.c.KeyManager.Backend, "secrets of emulated TPMs")
 	}
 }
 

@@ -38,7 +38,10 @@ type GuestCPU struct {
 	// NumMemoryEncryptedGuests bounds them. Default: unset.
 	NumMemoryEncryptedGuests *int `ini:"num_memory_encrypted_guests" min:"0" unused:"encrypted memory"`
 	// SWTPMEnabled offers emulated TPMs. Default false.
-	SWTPMEnabled bool `ini:"swtpm_enabled" default:"false" unused:"emulated TPMs"`
+	SWTPMEnabled bool `ini:"swtpm_enabled" default:"false"`
+	// SWTPMUser and SWTPMGroup are whom swtpm runs as. Default tss.
+	SWTPMUser  string `ini:"swtpm_user" default:"tss"`
+	SWTPMGroup string `ini:"swtpm_group" default:"tss"`
 	// TBCacheSize is QEMU's translation cache without KVM. Unit MiB, default: unset.
 	TBCacheSize *int `ini:"tb_cache_size" min:"0"`
 }

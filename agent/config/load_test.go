@@ -230,6 +230,8 @@ backend = vault
 [bolide]
 image_stores = images
 trace_endpoint = collector:4318
+[libvirt]
+swtpm_enabled = true
 `, "OS_DEFAULT__SHUTDOWN_TIMEOUT=1h", "OTEL_EXPORTER_OTLP_HEADERS=Bearer s3cret")
 	if err == nil {
 		t.Fatal("no error")
@@ -263,6 +265,7 @@ trace_endpoint = collector:4318
 		`[libvirt] images_type (/nova.conf:17): Bolide does not keep disks in lvm`,
 		`[ephemeral_storage_encryption] enabled (/nova.conf:24): Bolide does not encrypt local disks`,
 		`[key_manager] backend (/nova.conf:38): "vault" is not barbican, the only key manager that Bolide takes certificates of signed images from`,
+		`[key_manager] backend (/nova.conf:38): "vault" is not barbican, the only key manager that Bolide takes secrets of emulated TPMs from`,
 		`[bolide] image_stores (/nova.conf:40): "images" is not an absolute path`,
 		`[DEFAULT] transport_url (/nova.conf:10): zmq is not rabbit, the only transport Bolide has`,
 		`[oslo_messaging_rabbit] rabbit_ha_queues (/nova.conf:28): cannot be combined with rabbit_quorum_queue`,

@@ -35,7 +35,7 @@ type Glance struct {
 
 // KeyManager is [key_manager].
 type KeyManager struct {
-	// Backend keeps certificates of signed images. Default barbican.
+	// Backend keeps certificates of signed images and secrets of emulated TPMs. Default barbican.
 	Backend string `ini:"backend" default:"barbican" old:"api_class"`
 }
 

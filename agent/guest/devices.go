@@ -51,34 +51,6 @@ func addBalloon(g *domainxml.Guest, r Request, _ wishes) error {
 	return nil
 }
 
-// addTPM adds an emulated TPM. Its secret must have been made, and its id recorded, before.
-func addTPM(g *domainxml.Guest, r Request, w wishes) error {
-	version, err := w.choice("hw", "tpm_version")
-	if err != nil || version == "" {
-		return err
-	}
-	model, err := w.choice("hw", "tpm_model")
-	if err != nil {
-		return err
-	}
-	switch {
-	case version != "1.2" && version != "2.0":
-		return nova.NewErrorText("Invalid", fmt.Sprintf("Invalid TPM version '%s'. Allowed values: 1.2, 2.0", version))
-	case model == "":
-		model = "tpm-tis"
-	case model != "tpm-tis" && model != "tpm-crb":
-		return nova.NewErrorText("Invalid", fmt.Sprintf("Invalid TPM model '%s'. Allowed values: tpm-tis, tpm-crb", model))
-	case model == "tpm-crb" && version != "2.0":
-		return nova.NewErrorText("Invalid", "TPM model CRB is only valid with TPM version 2.0.")
-	}
-	secret := r.Instance.SystemMetadata()["vtpm_secret_uuid"]
-	if secret == "" {
-		return nova.NewErrorText("Invalid", "Refusing to create an emulated TPM with no secret!")
-	}
-	g.TPM = domainxml.TPM{Model: model, Version: version, SecretUUID: secret}
-	return nil
-}
-
 // addControllers adds the PCIe ports that devices can be plugged into later, and keeps USB away from guests that have
 // no use for it.
 func addControllers(g *domainxml.Guest, r Request, _ wishes) error {

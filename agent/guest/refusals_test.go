@@ -64,6 +64,8 @@ func TestRefusals(t *testing.T) {
 		"TPM version":             {specs: map[string]string{"hw:tpm_version": "3"}, class: "Invalid"},
 		"TPM model":               {specs: map[string]string{"hw:tpm_version": "2.0", "hw:tpm_model": "x"}, class: "Invalid"},
 		"TPM model for version":   {specs: map[string]string{"hw:tpm_version": "1.2", "hw:tpm_model": "tpm-crb"}, class: "Invalid"},
+		"TPM differs":             {props: props{"hw_tpm_version": "1.2"}, specs: map[string]string{"hw:tpm_version": "2.0"}, class: "FlavorImageConflict"},
+		"TPM model differs":       {props: props{"hw_tpm_model": "tpm-tis"}, specs: map[string]string{"hw:tpm_version": "2.0", "hw:tpm_model": "tpm-crb"}, class: "FlavorImageConflict"},
 		"TPM without secret":      {specs: map[string]string{"hw:tpm_version": "2.0"}, class: "Invalid"},
 		"IOMMU on pc":             {props: props{"hw_viommu_model": "intel"}, class: "InvalidVIOMMUMachineType"},
 		"IOMMU elsewhere":         {props: props{"hw_viommu_model": "virtio", "hw_architecture": "s390x", "hw_machine_type": "q35"}, class: "InvalidVIOMMUArchitecture"},

@@ -18,9 +18,9 @@ type wishes struct {
 	props  *nova.Object
 }
 
-func wishesOf(r Request) wishes {
-	image := r.image()
-	flavor := r.Instance.Flavor()
+func wishesOf(r Request) wishes { return wishesFor(r.Instance.Flavor(), r.image()) }
+
+func wishesFor(flavor nova.Flavor, image nova.ImageMeta) wishes {
 	return wishes{flavor: flavor, specs: flavor.ExtraSpecs(), image: image, props: image.Properties()}
 }
 

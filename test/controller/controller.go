@@ -1,5 +1,5 @@
 // Package controller is a control plane in one process: identity, image,
-// network, placement and compute services over HTTP, and conductor over a real
+// network, placement, key and compute services over HTTP, and conductor over a real
 // RabbitMQ. Compute nodes find in it the peers they know, for tests and for
 // trying them out; it is made for one machine and no load.
 //
@@ -10,10 +10,10 @@
 // What it knows is in one database file and a folder of images in Dir, and
 // survives its end. Each service is a package below this one:
 //
-//	identity, image, network, placement    over HTTP, by Keystone's and the others' APIs
-//	cell, conductor                        Nova's rows, and the RPC calls on them
-//	compute                                Nova's API, which casts to the nodes
-//	store, web                             what they share
+//	identity, image, network, placement, key    over HTTP, by Keystone's and the others' APIs
+//	cell, conductor                             Nova's rows, and the RPC calls on them
+//	compute                                     Nova's API, which casts to the nodes
+//	store, web                                  what they share
 //
 // Run owns one goroutine for each HTTP service, one for AMQP and those of the
 // network and compute services, and waits for them.
@@ -39,6 +39,7 @@ import (
 	"bolide/test/controller/conductor"
 	"bolide/test/controller/identity"
 	"bolide/test/controller/image"
+	"bolide/test/controller/key"
 	"bolide/test/controller/network"
 	"bolide/test/controller/placement"
 	"bolide/test/controller/store"
@@ -75,6 +76,7 @@ var serviceTypes = []struct{ kind, name, path string }{
 	{"image", "glance", ""},
 	{"network", "neutron", ""},
 	{"placement", "placement", ""},
+	{"key-manager", "barbican", ""},
 	{"compute", "nova", "/v2.1"},
 	{consoleProxy, "", "/vnc_auto.html"},
 }
@@ -92,6 +94,7 @@ type Controller struct {
 	Images    *image.Service
 	Network   *network.Service
 	Placement *placement.Service
+	Keys      *key.Service
 	Compute   *compute.Service
 	Cell      *cell.DB
 }
@@ -165,6 +168,7 @@ func (c *Controller) assemble() (err error) {
 		return err
 	}
 	c.Placement = placement.New(c.store, c.Identity)
+	c.Keys = key.New(c.store, c.Identity)
 	c.Cell = cell.New(cell.Options{Store: c.store, Profile: nova.Zed()})
 	c.Compute = compute.New(compute.Options{
 		DB: c.Cell, Caller: c.link, Authority: c.Identity, Catalog: catalog, Images: c.Images, Placement: c.Placement,
@@ -176,7 +180,7 @@ func (c *Controller) assemble() (err error) {
 	c.Compute.Attach(c.Network)
 	c.handlers = map[string]http.Handler{
 		"identity": c.Identity, "image": c.Images, "network": c.Network, "placement": c.Placement, "compute": c.Compute,
-		consoleProxy: c.Compute.ConsoleProxy(),
+		"key-manager": c.Keys, consoleProxy: c.Compute.ConsoleProxy(),
 	}
 	return nil
 }

@@ -319,7 +319,7 @@ func TestTokens(t *testing.T) {
 	for _, e := range granted.Token.Catalog {
 		kinds[e.Type] = true
 	}
-	want := []string{"compute", "identity", "image", "network", "placement"}
+	want := []string{"compute", "identity", "image", "key-manager", "network", "placement"}
 	if got := slices.Sorted(maps.Keys(kinds)); !slices.Equal(got, want) {
 		t.Errorf("catalog %v, want %v", got, want)
 	}

@@ -1,0 +1,266 @@
+package agent
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"libvirt.org/go/libvirt"
+
+	"bolide/agent/config"
+	"bolide/agent/guest"
+	"bolide/hypervisor"
+	"bolide/rpc/nova"
+	"bolide/test/controller/image"
+	"bolide/test/virt"
+)
+
+// tpmNode is a node that offers TPMs, with an instance to build that is to have one. Its user asks.
+func tpmNode(t *testing.T) (*node, image.Record) {
+	t.Helper()
+	n := newNode(t, map[string]string{"libvirt.swtpm_enabled": "true", "DEFAULT.shutdown_timeout": "5"})
+	n.token = "of the user"
+	r := n.bootable(t)
+	n.conductor.instance.Obj("flavor").Set("extra_specs", map[string]any{"hw:tpm_version": "2.0"})
+	n.conductor.instance.Set("image_ref", r.ID())
+	n.conductor.instance.Set("vm_state", "building")
+	n.conductor.instance.Set("system_metadata", map[string]any{})
+	n.conductor.instance.ClearChanges()
+	return n, r
+}
+
+// build asks for the instance to be built from the image.
+func (n *node) build(t *testing.T, r image.Record) error {
+	t.Helper()
+	spec := n.profile.New("RequestSpec")
+	spec.Set("scheduler_hints", map[string]any{})
+	_, err := n.ask(t, opBuild, nova.TaskScheduling, map[string]any{
+		"image":             map[string]any{"id": r.ID(), "status": "active", "disk_format": "raw", "container_format": "bare", "size": r["size"], "min_ram": 0, "min_disk": 0, "properties": map[string]any{}},
+		"filter_properties": map[string]any{}, "security_groups": []any{}, "admin_password": nil, "block_device_mapping": nil,
+		"requested_networks": nil, "injected_files": nil, "request_spec": spec, "limits": nil, "host_list": nil,
+	})
+	return err
+}
+
+// runsWithTPM looks that the guest runs, that Barbican keeps its TPM's secret, and that libvirt has none any more.
+func (n *node) runsWithTPM(t *testing.T, uuid string) {
+	t.Helper()
+	if power := n.power(t, uuid); power != nova.PowerRunning {
+		t.Errorf("the guest is %s", power)
+	}
+	kept, lent := n.secrets(t)
+	if len(kept) != 1 || kept[0] != "vTPM secret for instance "+uuid || len(lent) != 0 {
+		t.Errorf("secrets: Barbican keeps %q, libvirt %q", kept, lent)
+	}
+}
+
+// secrets are those that Barbican keeps, by name, and libvirt, by id.
+func (n *node) secrets(t *testing.T) (kept, lent []string) {
+	t.Helper()
+	kept, err := n.barbican.Secrets("project")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := libvirt.NewConnect(n.daemon.URI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if lent, err = conn.ListSecrets(); err != nil {
+		t.Fatal(err)
+	}
+	return kept, lent
+}
+
+// TestGuestWithATPM builds a guest with a TPM, restarts it in every way, and deletes it.
+func TestGuestWithATPM(t *testing.T) {
+	for _, tool := range []string{"swtpm", "swtpm_setup"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip(err)
+		}
+	}
+	n, r := tpmNode(t)
+	if err := checkEmulator(n.cfg.Libvirt); err != nil {
+		t.Fatal(err)
+	}
+	uuid := n.conductor.instance.Str("uuid")
+	if err := n.build(t, r); err != nil {
+		t.Fatal(err)
+	}
+	i := nova.As[nova.Instance](n.conductor.instance)
+	secret := i.SystemMetadata()[guest.SecretOfTPM]
+	if i.VMState() != nova.VMActive || secret == "" {
+		t.Fatalf("the instance is %s, its secret %q: %q", i.VMState(), secret, n.conductor.written())
+	}
+	xml, err := n.hypervisor.XML(within(t, patience), uuid, hypervisor.XMLOptions{Inactive: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"<tpm model='tpm-tis'>", "<backend type='emulator' version='2.0'>", "<encryption secret='" + secret + "'/>"} {
+		if !strings.Contains(xml, part) {
+			t.Errorf("no %s in\n%s", part, xml)
+		}
+	}
+	n.runsWithTPM(t, uuid)
+	held := filepath.Join(n.daemon.Root(), "swtpm", uuid)
+	mark := filepath.Join(held, "mark") // goes when what the TPM holds is removed
+	if err := os.WriteFile(mark, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	virt.Guest{Name: uuid, Console: filepath.Join(n.instanceDir(uuid), "console.log")}.WaitConsole(t, virt.Banner) // before, it is deaf
+
+	for _, c := range []struct {
+		name  string
+		op    func(*Agent) operation
+		state nova.TaskState
+		args  map[string]any
+	}{
+		{"soft reboot", opReboot, nova.TaskRebooting, map[string]any{"reboot_type": "SOFT"}},
+		{"hard reboot", opReboot, nova.TaskRebootingHard, map[string]any{"reboot_type": "HARD"}},
+		{"suspend", opSuspend, nova.TaskSuspending, nil},
+		{"resume", opResume, nova.TaskResuming, nil},
+		{"stop", opStop, nova.TaskPoweringOff, map[string]any{"clean_shutdown": false}},
+		{"start", opStart, nova.TaskPoweringOn, nil},
+	} {
+		n.conductor.forget()
+		if _, err := n.ask(t, c.op, c.state, c.args); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if fault := slices.IndexFunc(n.conductor.written(), func(l string) bool { return strings.HasPrefix(l, "fault") }); fault >= 0 {
+			t.Errorf("%s: %s", c.name, n.conductor.written()[fault])
+		}
+	}
+	n.runsWithTPM(t, uuid)
+	if !there(mark) {
+		t.Error("what the TPM held is lost")
+	}
+
+	n.token = ""
+	if _, err := n.ask(t, opReboot, nova.TaskRebootingHard, map[string]any{"reboot_type": "HARD"}); err != nil {
+		t.Errorf("a reboot that leaves the guest running: %v", err)
+	}
+	const fault = "fault 500 reboot failed on here: only the guest's user can open its TPM"
+	if got := n.conductor.written(); !slices.ContainsFunc(got, func(l string) bool { return strings.HasPrefix(l, fault) }) {
+		t.Errorf("no %q in %q", fault, got)
+	}
+	n.runsWithTPM(t, uuid)
+	if _, err := n.ask(t, opTerminate, nova.TaskDeleting, map[string]any{"bdms": nil}); err == nil {
+		t.Error("deleted without its user, whose secret is left behind")
+	}
+
+	n.token = "of the user"
+	if _, err := n.ask(t, opTerminate, nova.TaskDeleting, map[string]any{"bdms": nil}); err != nil {
+		t.Fatal(err)
+	}
+	n.isGone(t, uuid)
+	if kept, lent := n.secrets(t); len(kept)+len(lent) > 0 {
+		t.Errorf("secrets are left: Barbican %q, libvirt %q", kept, lent)
+	}
+	if _, there := n.conductor.instance.Raw("system_metadata").(map[string]any)[guest.SecretOfTPM]; there {
+		t.Error("the record still names the secret")
+	}
+	if there(held) {
+		t.Error("what the TPM held is left")
+	}
+}
+
+// TestBuildWithATPMThatFails breaks builds before and after the secret is made: none is left.
+func TestBuildWithATPMThatFails(t *testing.T) {
+	for _, step := range []string{"TPM secret", "plug", "define"} {
+		t.Run(step, func(t *testing.T) {
+			n, r := tpmNode(t)
+			kept := 0
+			n.obstacle = func(_, at string) error {
+				if at != step {
+					return nil
+				}
+				all, _ := n.secrets(t)
+				kept = len(all)
+				return errTold
+			}
+			if err := n.build(t, r); err != nil {
+				t.Fatal(err)
+			}
+			if want := map[bool]int{true: 0, false: 1}[step == "TPM secret"]; kept != want {
+				t.Errorf("Barbican kept %d secrets", kept)
+			}
+			if left, _ := n.secrets(t); len(left) > 0 {
+				t.Errorf("left in Barbican: %q", left)
+			}
+			if id, there := n.conductor.instance.Raw("system_metadata").(map[string]any)[guest.SecretOfTPM]; there {
+				t.Errorf("the record names a secret: %v", id)
+			}
+		})
+	}
+}
+
+// TestBuildWithATPMNobodyAskedFor has no user whose secret it could be.
+func TestBuildWithATPMNobodyAskedFor(t *testing.T) {
+	n, r := tpmNode(t)
+	n.token = ""
+	if err := n.build(t, r); err != nil {
+		t.Fatal(err)
+	}
+	const fault = "only the guest's user can open its TPM"
+	if got := n.conductor.written(); !slices.ContainsFunc(got, func(l string) bool { return strings.Contains(l, fault) }) {
+		t.Errorf("no fault %q in %q", fault, got)
+	}
+}
+
+func TestHostsThatCannotEmulateTPMs(t *testing.T) {
+	able := config.Libvirt{GuestCPU: config.GuestCPU{SWTPMEnabled: true, SWTPMUser: "root", SWTPMGroup: "root"}}
+	path := t.TempDir()
+	t.Setenv("PATH", path)
+	for name, c := range map[string]struct {
+		change func(*config.Libvirt)
+		tools  bool
+		want   string
+	}{
+		"switched off": {func(l *config.Libvirt) { *l = config.Libvirt{} }, false, ""},
+		"no tools":     {func(*config.Libvirt) {}, false, "neither swtpm nor swtpm_setup is installed"},
+		"able":         {func(*config.Libvirt) {}, true, ""},
+		"no user":      {func(l *config.Libvirt) { l.SWTPMUser = "nobody-of-this-name" }, true, "[libvirt] swtpm_user: user: unknown user"},
+		"no group":     {func(l *config.Libvirt) { l.SWTPMGroup = "nobody-of-this-name" }, true, "[libvirt] swtpm_group: group: unknown group"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := able
+			c.change(&l)
+			tool := filepath.Join(path, "swtpm")
+			if c.tools {
+				if err := os.WriteFile(tool, []byte("#!/bin/sh\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				defer os.Remove(tool)
+			}
+			switch err := checkEmulator(l); {
+			case c.want == "" && err != nil:
+				t.Error(err)
+			case c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want) && !strings.HasSuffix(err.Error(), c.want)):
+				t.Errorf("%v, not %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestTPMsAreNotLeftAlone: a node whose TPMs are switched off does not look after guests that have them.
+func TestTPMsAreNotLeftAlone(t *testing.T) {
+	a := &Agent{cfg: &config.Config{}}
+	n := &node{Agent: &Agent{profile: nova.Zed()}}
+	plain := n.newInstance("11111111-1111-1111-1111-111111111111")
+	sealed := n.newInstance("22222222-2222-2222-2222-222222222222")
+	sealed.Obj("flavor").Set("extra_specs", map[string]any{"hw:tpm_version": "1.2"})
+	guests := []*nova.Instance{nova.As[nova.Instance](plain), nova.As[nova.Instance](sealed)}
+	if err := a.checkTPMs(guests[:1]); err != nil {
+		t.Error(err)
+	}
+	if err := a.checkTPMs(guests); err == nil || !strings.Contains(err.Error(), sealed.Str("uuid")) {
+		t.Errorf("err = %v", err)
+	}
+	a.cfg.Libvirt.SWTPMEnabled = true
+	if err := a.checkTPMs(guests); err != nil {
+		t.Error(err)
+	}
+}

@@ -130,11 +130,9 @@ func (t *task) remedy(ctx context.Context, p patient) (recovery.Remedy, error) {
 
 // requestFollows waits for the time in which a request that was under way arrives, and reports whether one did.
 func (t *task) requestFollows(ctx context.Context) bool {
-	select {
-	case <-time.After(time.Until(t.openedAt.Add(requestGrace))):
-	case <-ctx.Done():
-	}
-	return t.queues.requested(t.inst.UUID())
+	ctx, cancel := context.WithDeadline(ctx, t.openedAt.Add(requestGrace))
+	defer cancel()
+	return t.queues.awaitRequest(ctx, t.inst.UUID())
 }
 
 // persist repeats work while what it needs is away, until ctx ends.

@@ -30,13 +30,14 @@ type queues struct {
 
 	mu      sync.Mutex
 	byID    map[string][]*job // the first of each list is running
+	came    chan struct{}     // closed, and made anew, when a request comes
 	stopped bool
 	wg      sync.WaitGroup
 }
 
 // newQueues returns queues whose jobs run until life ends.
 func newQueues(life context.Context) *queues {
-	return &queues{life: life, byID: map[string][]*job{}}
+	return &queues{life: life, byID: map[string][]*job{}, came: make(chan struct{})}
 }
 
 // add puts a job at the end of the instance's queue and returns at once. The returned channel is closed when the
@@ -50,6 +51,10 @@ func (q *queues) add(instance string, j *job) (<-chan struct{}, error) {
 	}
 	line := append(q.byID[instance], j)
 	q.byID[instance] = line
+	if j.requested {
+		close(q.came)
+		q.came = make(chan struct{})
+	}
 	if len(line) == 1 {
 		q.wg.Add(1)
 		go q.drain(instance)
@@ -117,12 +122,23 @@ func (q *queues) all() map[string]bool {
 	return all
 }
 
-// requested reports whether a request stands in line behind the job that has the instance now.
-func (q *queues) requested(instance string) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	line := q.byID[instance]
-	return len(line) > 1 && slices.ContainsFunc(line[1:], func(j *job) bool { return j.requested })
+// awaitRequest waits until a request stands in line behind the job that has the instance now, or ctx ends, and reports
+// whether one does.
+func (q *queues) awaitRequest(ctx context.Context, instance string) bool {
+	for {
+		q.mu.Lock()
+		line, came := q.byID[instance], q.came
+		stands := len(line) > 1 && slices.ContainsFunc(line[1:], func(j *job) bool { return j.requested })
+		q.mu.Unlock()
+		if stands {
+			return true
+		}
+		select {
+		case <-came:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // depth returns how many jobs run or wait.

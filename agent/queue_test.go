@@ -151,11 +151,16 @@ func TestQueueTellsRequestsFromItsOwnWork(t *testing.T) {
 	waitFor(t, running, "the first job")
 	nothing := func(context.Context) {}
 	add(&job{run: nothing})
-	if q.requested("a") {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	if q.awaitRequest(over, "a") {
 		t.Error("the running job, or the node's own work behind it, is taken for a request that waits")
 	}
+	stands := make(chan bool)
+	go func() { stands <- q.awaitRequest(t.Context(), "a") }()
+	add(&job{run: nothing})
 	last := add(&job{requested: true, run: nothing})
-	if !q.requested("a") || q.requested("b") {
+	if !<-stands || !q.awaitRequest(over, "a") || q.awaitRequest(over, "b") {
 		t.Error("a request that waits is not seen, or one is seen that is not there")
 	}
 	close(end)

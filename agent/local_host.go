@@ -14,10 +14,11 @@ type localHost struct {
 	machineID  string // of systemd; "" if there is none
 	cpuControl bool   // the kernel can give guests shares of CPU time
 	diskCache  string // how guests' disks are cached unless nova.conf says otherwise
+	tpmDir     string // where libvirt keeps what emulated TPMs hold
 }
 
 func readLocalHost(instancesPath string) localHost {
-	h := localHost{cpuControl: hasCPUController(), diskCache: "none"}
+	h := localHost{cpuControl: hasCPUController(), diskCache: "none", tpmDir: "/var/lib/libvirt/swtpm"}
 	if id, err := os.ReadFile("/etc/machine-id"); err == nil {
 		h.machineID = strings.TrimSpace(string(id))
 	}

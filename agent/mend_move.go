@@ -129,7 +129,8 @@ func (m *coldMove) staySteps() []step {
 	if m.inst.Host() != m.cfg.Default.Host {
 		steps = append(steps, step{name: "take back record", do: (&sending{coldMove: m, over: true}).takeBack})
 	}
-	steps = append(steps, step{name: "take back disks", do: func(context.Context) error { return restoreDisks(m.instanceDir(m.inst.UUID())) }})
+	steps = append(steps, step{name: "take back disks", do: func(context.Context) error { return restoreDisks(m.instanceDir(m.inst.UUID())) }},
+		step{name: "take back TPM", do: func(context.Context) error { return m.restoreTPM(m.instanceDir(m.inst.UUID())) }})
 	if away {
 		steps = append(steps, step{name: "bind ports", do: func(ctx context.Context) error {
 			return m.bindPorts(ctx, m.cfg.Default.Host, nil)
@@ -171,7 +172,7 @@ func (m *coldMove) finishAgain(ctx context.Context, p pages) error {
 		return err
 	}
 	if power != nova.PowerRunning || m.inst.TaskState() != nova.TaskResizeFinish {
-		if err := m.persist(ctx, m.removeDomain); err != nil {
+		if err := m.persist(ctx, m.endGuest); err != nil {
 			return err
 		}
 		return m.repeatMove(ctx, opFinishResize, p)
@@ -191,7 +192,7 @@ func (m *coldMove) strand(ctx context.Context, p pages) error {
 	reason := m.interruption(p, "its disks are here: try a hard reboot")
 	err := m.persist(ctx, func(ctx context.Context) error {
 		return m.run(ctx, []step{
-			{name: "remove domain", do: m.removeDomain},
+			{name: "end the guest", do: m.endGuest},
 			{name: "unplug", do: func(ctx context.Context) error { return m.unplug(ctx, m.vifs) }},
 		})
 	})

@@ -31,28 +31,32 @@ func movable(t *testing.T) *moved {
 	n := newNode(t, map[string]string{"DEFAULT.shutdown_timeout": "5"})
 	n.measure(t)
 	g := n.daemon.NewGuest(t, virt.GuestOptions{})
-	m := &moved{node: n, uuid: g.UUID, dir: n.instanceDir(g.UUID)}
 	n.conductor.instance = n.newInstance(g.UUID)
+	m := n.moving(g.UUID)
 	n.conductor.instance.Set("instance_type_id", 1)
 	n.conductor.answers["InstanceInfoCache.get_by_instance_uuid"] = n.infoCache(g.UUID)
 	m.makeDisk(t)
 	if _, err := n.ask(t, opStart, nova.TaskPoweringOn, nil); err != nil {
 		t.Fatal(err)
 	}
-	m.flavor = n.flavor()
+	m.note(nova.NoTask)
+	return m
+}
+
+// moving offers a guest of the node a flavor with a larger disk.
+func (n *node) moving(uuid string) *moved {
+	m := &moved{node: n, uuid: uuid, dir: n.instanceDir(uuid), flavor: n.flavor(), migration: n.profile.New("Migration")}
 	m.flavor.Set("id", 2)
 	m.flavor.Set("root_gb", 2)
 	m.flavor.ClearChanges()
-	m.migration = n.profile.New("Migration")
 	for field, v := range map[string]any{
-		"id": 5, "uuid": "22222222-2222-2222-2222-222222222222", "instance_uuid": g.UUID, "migration_type": "resize",
+		"id": 5, "uuid": "22222222-2222-2222-2222-222222222222", "instance_uuid": uuid, "migration_type": "resize",
 		"status": "pre-migrating", "source_compute": "here", "source_node": "here", "dest_compute": nil, "dest_node": nil,
 		"dest_host": nil, "old_instance_type_id": 1, "new_instance_type_id": 2,
 	} {
 		m.migration.Set(field, v)
 	}
 	m.migration.ClearChanges()
-	m.note(nova.NoTask)
 	return m
 }
 
@@ -174,19 +178,22 @@ var (
 	}
 )
 
+// resizeParts take a guest to where its user decides.
+var resizeParts = []struct {
+	op     func(*Agent) operation
+	task   nova.TaskState
+	status string
+	want   []string // is written
+}{
+	{opPrepResize, nova.TaskResizePrep, "pre-migrating", prepWrites},
+	{opResizeInstance, nova.TaskResizePrep, "pre-migrating", sendWrites},
+	{opFinishResize, nova.TaskResizeMigrated, "post-migrating", finishWrites},
+}
+
 // resize takes the guest to where its user decides.
 func (m *moved) resize(t *testing.T) {
 	t.Helper()
-	for _, part := range []struct {
-		op     func(*Agent) operation
-		task   nova.TaskState
-		status string
-		want   []string
-	}{
-		{opPrepResize, nova.TaskResizePrep, "pre-migrating", prepWrites},
-		{opResizeInstance, nova.TaskResizePrep, "pre-migrating", sendWrites},
-		{opFinishResize, nova.TaskResizeMigrated, "post-migrating", finishWrites},
-	} {
+	for _, part := range resizeParts {
 		got, err := m.do(t, part.op, part.task, part.status)
 		if err != nil {
 			t.Fatal(err)

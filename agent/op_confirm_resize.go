@@ -48,6 +48,7 @@ func (m *coldMove) confirm(ctx context.Context) error {
 		err = m.run(ctx, []step{
 			{name: "release ports", do: m.releaseSource},
 			{name: "remove disks set aside", do: m.dropAside},
+			{name: "TPM secret", do: m.dropUnusedSecret},
 			{name: "remove domain", do: m.dropDomain},
 			{name: "release resources", do: m.releaseClaim},
 			{name: "record", do: m.recordConfirmed},

@@ -68,6 +68,7 @@ func (s *sending) steps() []step {
 		{name: "unplug", do: func(ctx context.Context) error { return s.unplug(ctx, s.vifs) }, undo: s.plugAgain},
 		{name: "set disks aside", do: s.setAside, undo: func(ctx context.Context) error { return s.files.putBack(ctx) }},
 		{name: "copy disks", do: func(ctx context.Context) error { return s.files.copyFiles(ctx, s.records) }},
+		{name: "TPM", do: s.sendTPM, undo: s.keepTPM},
 		{name: "hand over", do: s.handOver, undo: s.takeBack},
 	}
 }
@@ -122,7 +123,13 @@ func (s *sending) stop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.ran, s.stopped = power == nova.PowerRunning || power == nova.PowerPaused, true
+	ran := power == nova.PowerRunning || power == nova.PowerPaused
+	if ran {
+		if err := s.checkTPM(ctx); err != nil {
+			return err
+		}
+	}
+	s.ran, s.stopped = ran, true
 	return s.task.powerOff(ctx, powerOffOptions{Clean: s.shutdown == nova.ShutdownClean})
 }
 

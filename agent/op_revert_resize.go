@@ -179,6 +179,7 @@ func (m *coldMove) comeBackSteps() []step {
 		}},
 		{name: "bind ports", do: func(ctx context.Context) error { return m.bindPorts(ctx, m.migration.SourceCompute(), m.mapping()) }},
 		{name: "take back disks", do: func(context.Context) error { return restoreDisks(m.instanceDir(m.inst.UUID())) }},
+		{name: "take back TPM", do: m.takeBackTPM},
 	}
 	for _, s := range m.spawn.steps() {
 		if s.name != "config drive" && s.name != "TPM secret" { // they came back with the disks and the flavor

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"os/user"
 
 	"bolide/agent/cloud"
 	"bolide/agent/config"
@@ -158,13 +157,8 @@ func checkEmulator(l config.Libvirt) error {
 	if noEmulator != nil && noSetup != nil {
 		return errors.New("[libvirt] swtpm_enabled is set, but neither swtpm nor swtpm_setup is installed")
 	}
-	if _, err := user.Lookup(l.SWTPMUser); err != nil {
-		return fmt.Errorf("[libvirt] swtpm_user: %w", err)
-	}
-	if _, err := user.LookupGroup(l.SWTPMGroup); err != nil {
-		return fmt.Errorf("[libvirt] swtpm_group: %w", err)
-	}
-	return nil
+	_, _, err := emulatorIDs(l.SWTPMUser, l.SWTPMGroup)
+	return err
 }
 
 // checkTPMs refuses to look after guests with emulated TPMs where they are switched off: they could not be started.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,8 +22,8 @@ import (
 // tpmNode is a node that offers TPMs, with an instance to build that is to have one. Its user asks.
 func tpmNode(t *testing.T) (*node, image.Record) {
 	t.Helper()
-	n := newNode(t, map[string]string{"libvirt.swtpm_enabled": "true", "DEFAULT.shutdown_timeout": "5"})
-	n.token = "of the user"
+	n := newNode(t, map[string]string{"libvirt.swtpm_enabled": "true", "DEFAULT.shutdown_timeout": "0"})
+	n.token, n.local.tpmDir = "of the user", filepath.Join(n.daemon.Root(), "swtpm")
 	r := n.bootable(t)
 	n.conductor.instance.Obj("flavor").Set("extra_specs", map[string]any{"hw:tpm_version": "2.0"})
 	n.conductor.instance.Set("image_ref", r.ID())
@@ -43,6 +44,34 @@ func (n *node) build(t *testing.T, r image.Record) error {
 		"requested_networks": nil, "injected_files": nil, "request_spec": spec, "limits": nil, "host_list": nil,
 	})
 	return err
+}
+
+// bootTPM builds a guest with a TPM.
+func bootTPM(t *testing.T) *node {
+	t.Helper()
+	for _, tool := range []string{"swtpm", "swtpm_setup"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip(err)
+		}
+	}
+	n, r := tpmNode(t)
+	if err := checkEmulator(n.cfg.Libvirt); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.build(t, r); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// markTPM puts a file beside what the guest's TPM holds, which goes where that goes.
+func (n *node) markTPM(t *testing.T, uuid string) string {
+	t.Helper()
+	mark := filepath.Join(n.local.tpmDir, uuid, "mark")
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return mark
 }
 
 // runsWithTPM looks that the guest runs, that Barbican keeps its TPM's secret, and that libvirt has none any more.
@@ -77,19 +106,8 @@ func (n *node) secrets(t *testing.T) (kept, lent []string) {
 
 // TestGuestWithATPM builds a guest with a TPM, restarts it in every way, and deletes it.
 func TestGuestWithATPM(t *testing.T) {
-	for _, tool := range []string{"swtpm", "swtpm_setup"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip(err)
-		}
-	}
-	n, r := tpmNode(t)
-	if err := checkEmulator(n.cfg.Libvirt); err != nil {
-		t.Fatal(err)
-	}
+	n := bootTPM(t)
 	uuid := n.conductor.instance.Str("uuid")
-	if err := n.build(t, r); err != nil {
-		t.Fatal(err)
-	}
 	i := nova.As[nova.Instance](n.conductor.instance)
 	secret := i.SystemMetadata()[guest.SecretOfTPM]
 	if i.VMState() != nova.VMActive || secret == "" {
@@ -105,11 +123,7 @@ func TestGuestWithATPM(t *testing.T) {
 		}
 	}
 	n.runsWithTPM(t, uuid)
-	held := filepath.Join(n.daemon.Root(), "swtpm", uuid)
-	mark := filepath.Join(held, "mark") // goes when what the TPM holds is removed
-	if err := os.WriteFile(mark, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	mark := n.markTPM(t, uuid)
 	virt.Guest{Name: uuid, Console: filepath.Join(n.instanceDir(uuid), "console.log")}.WaitConsole(t, virt.Banner) // before, it is deaf
 
 	for _, c := range []struct {
@@ -162,14 +176,103 @@ func TestGuestWithATPM(t *testing.T) {
 	if _, there := n.conductor.instance.Raw("system_metadata").(map[string]any)[guest.SecretOfTPM]; there {
 		t.Error("the record still names the secret")
 	}
-	if there(held) {
+	if there(filepath.Dir(mark)) {
 		t.Error("what the TPM held is left")
+	}
+}
+
+// resizeTo resizes the guest to a flavor with extra specs; its user has yet to decide.
+func (m *moved) resizeTo(t *testing.T, specs map[string]any) {
+	t.Helper()
+	m.flavor.Set("extra_specs", specs)
+	m.flavor.Set("id", m.flavor.Int("id")+1)
+	m.flavor.ClearChanges()
+	for _, part := range resizeParts {
+		if _, err := m.do(t, part.op, part.task, part.status); err != nil {
+			t.Fatalf("%s: %v", part.op(nil).method, err)
+		}
+	}
+}
+
+// TestResizeWithATPM resizes a guest in place: with its TPM or another one or none, and back, and then for good to none
+// and to one again.
+func TestResizeWithATPM(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many starts of guests with TPMs")
+	}
+	n := bootTPM(t)
+	m := n.moving(n.conductor.instance.Str("uuid"))
+	mark := n.markTPM(t, m.uuid)
+	m.failsToMove(t)
+	if !there(mark) {
+		t.Fatal("what the TPM holds is lost in a move that failed")
+	}
+	one, none := map[string]any{"hw:tpm_version": "2.0"}, map[string]any{}
+
+	for name, c := range map[string]struct {
+		specs map[string]any
+		kept  bool // what the TPM holds
+	}{"with its TPM": {one, true}, "with another TPM": {map[string]any{"hw:tpm_version": "1.2"}, false}, "without": {none, false}} {
+		m.resizeTo(t, c.specs)
+		m.runsWithTPM(t, m.uuid) // its secret is kept in any case: it may come back
+		if aside := filepath.Join(m.dir+asideSuffix, tpmFolder, m.uuid, "mark"); there(mark) != c.kept || !there(aside) {
+			t.Errorf("resized %s: libvirt has what the TPM held: %t, set aside: %t", name, there(mark), there(aside))
+		}
+		for _, part := range []func(*Agent) operation{opRevertResize, opFinishRevertResize} {
+			if _, err := m.do(t, part, nova.TaskResizeReverting, "reverting"); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		m.runsWithTPM(t, m.uuid)
+		if xml := m.domain(t); !there(mark) || !strings.Contains(xml, "version='2.0'") {
+			t.Errorf("reverted %s: libvirt has what the TPM held: %t", name, there(mark))
+		}
+	}
+
+	for secrets, specs := range []map[string]any{none, one} {
+		m.resizeTo(t, specs)
+		if _, err := m.do(t, opConfirmResize, nova.NoTask, "confirming"); err != nil {
+			t.Fatal(err)
+		}
+		kept, _ := m.secrets(t)
+		id := nova.As[nova.Instance](m.conductor.instance).SystemMetadata()[guest.SecretOfTPM]
+		if xml := m.domain(t); len(kept) != secrets || (id != "") != (secrets > 0) || strings.Contains(xml, "<tpm") != (secrets > 0) {
+			t.Errorf("resized to %v: %d secrets, id %q, definition\n%s", specs, len(kept), id, xml)
+		}
+		if there(mark) {
+			t.Error("what the TPM held is there after it was given up")
+		}
+	}
+}
+
+// failsToMove asks for moves that fail, the first because the guest could not be started again. The guest runs on.
+func (m *moved) failsToMove(t *testing.T) {
+	t.Helper()
+	m.node.token = ""
+	if _, err := m.do(t, opResizeInstance, nova.TaskResizePrep, "pre-migrating"); !errors.Is(err, errNoUser) {
+		t.Errorf("err = %v", err)
+	}
+	m.runsWithTPM(t, m.uuid)
+	m.node.token = "of the user"
+	m.conductor.refuse = func(line string) error {
+		if line == "cast finish_resize" {
+			return errTold
+		}
+		return nil
+	}
+	if _, err := m.do(t, opResizeInstance, nova.TaskResizePrep, "pre-migrating"); !nova.Is(err, "ResizeError") {
+		t.Errorf("err = %v", err)
+	}
+	m.conductor.refuse = nil
+	m.runsWithTPM(t, m.uuid)
+	if m.aside() {
+		t.Error("files lie aside")
 	}
 }
 
 // TestBuildWithATPMThatFails breaks builds before and after the secret is made: none is left.
 func TestBuildWithATPMThatFails(t *testing.T) {
-	for _, step := range []string{"TPM secret", "plug", "define"} {
+	for _, step := range []string{"TPM secret", "define"} {
 		t.Run(step, func(t *testing.T) {
 			n, r := tpmNode(t)
 			kept := 0
@@ -262,5 +365,38 @@ func TestTPMsAreNotLeftAlone(t *testing.T) {
 	a.cfg.Libvirt.SWTPMEnabled = true
 	if err := a.checkTPMs(guests); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestMoveTree moves a directory beside itself and to another file system.
+func TestMoveTree(t *testing.T) {
+	far, err := os.MkdirTemp("/dev/shm", "bolide")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(far) })
+	src := filepath.Join(t.TempDir(), "src")
+	if err := os.MkdirAll(filepath.Join(src, "tpm2"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(src, "tpm2", "state"), []byte("sealed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(far, "dst.part", "half"), 0o700); err != nil { // of a move that was cut off
+		t.Fatal(err)
+	}
+	for _, dst := range []string{src + "2", filepath.Join(far, "dst")} {
+		if err := moveTree(src, dst); err != nil {
+			t.Fatal(err)
+		}
+		state := filepath.Join(dst, "tpm2", "state")
+		content, err := os.ReadFile(state)
+		if err != nil || string(content) != "sealed" || there(src) || there(dst+".part") {
+			t.Errorf("moved to %s: %q, %v; source there: %t", dst, content, err, there(src))
+		}
+		if info, err := os.Stat(state); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("moved to %s: %v, %v", dst, info, err)
+		}
+		src = dst
 	}
 }

@@ -2,14 +2,18 @@ package moves
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"bolide/hypervisor"
+	"bolide/test/controller/compute"
 )
 
 // act asks for an action on the guest.
@@ -58,6 +62,46 @@ func TestColdMigration(t *testing.T) {
 	s.act("os-start", nil)
 	s.settles("ACTIVE", from)
 	s.isAt(from)
+}
+
+// TestColdMigrationWithATPM: what the guest's TPM holds goes where the guest goes, and is on one host in the end.
+func TestColdMigrationWithATPM(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	for _, tool := range []string{"swtpm", "swtpm_setup"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip(err)
+		}
+	}
+	c := twoHosts(t, "[DEFAULT]\nshutdown_timeout = 1\n[libvirt]\nswtpm_enabled = true\n")
+	var err error
+	c.flavor, err = c.Compute.AddFlavor(compute.FlavorOptions{
+		Name: "sealed", MemoryMB: 64, VCPUs: 1, RootGB: 1, Extra: map[string]string{"hw:tpm_version": "2.0"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.boot()
+	from := s.show().Host
+	to := s.elsewhere(from)
+	mark := func(host string) string { return filepath.Join(c.hosts[host].Root(), "swtpm", s.id, "mark") }
+	if err := os.WriteFile(mark(from), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	s.migrate(to)
+	s.settles("VERIFY_RESIZE", to)
+	s.act("confirmResize", nil)
+	s.settles("ACTIVE", to)
+	s.ends("confirmed")
+	s.isAt(to)
+	if _, err := os.Stat(mark(to)); err != nil {
+		t.Errorf("what the TPM holds did not come along: %v", err)
+	}
+	if _, err := os.Stat(filepath.Dir(mark(from))); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what the TPM held is left on %s: %v", from, err)
+	}
 }
 
 // TestKilledInColdMigration kills each host's agent in each of its parts of a cold migration, and of what its user decides.

@@ -98,7 +98,7 @@ func (c *cloud) services() []string {
 	c.t.Helper()
 	var all []string
 	for _, text := range []string{
-		rabbit.Get(c.t).URL(), c.URL("identity"), c.URL("image"), c.URL("network"), c.URL("placement"), c.URL("compute"),
+		rabbit.Get(c.t).URL(), c.URL("identity"), c.URL("image"), c.URL("network"), c.URL("placement"), c.URL("compute"), c.URL("key-manager"),
 	} {
 		u, err := url.Parse(text)
 		if err != nil {

@@ -22,7 +22,9 @@ import (
 // tpmNode is a node that offers TPMs, with an instance to build that is to have one. Its user asks.
 func tpmNode(t *testing.T) (*node, image.Record) {
 	t.Helper()
-	n := newNode(t, map[string]string{"libvirt.swtpm_enabled": "true", "DEFAULT.shutdown_timeout": "0"})
+	n := newNode(t, map[string]string{
+		"libvirt.swtpm_enabled": "true", "DEFAULT.shutdown_timeout": "0", "libvirt.wait_soft_reboot_seconds": "20",
+	})
 	n.token, n.local.tpmDir = "of the user", filepath.Join(n.daemon.Root(), "swtpm")
 	r := n.bootable(t)
 	n.conductor.instance.Obj("flavor").Set("extra_specs", map[string]any{"hw:tpm_version": "2.0"})
@@ -123,6 +125,10 @@ func TestGuestWithATPM(t *testing.T) {
 		}
 	}
 	n.runsWithTPM(t, uuid)
+	traits, err := probe{n.Agent}.Traits(within(t, patience))
+	if err != nil || !traits["COMPUTE_SECURITY_TPM_1_2"] || !traits["COMPUTE_SECURITY_TPM_2_0"] {
+		t.Errorf("the host offers no TPMs: %v", err)
+	}
 	mark := n.markTPM(t, uuid)
 	virt.Guest{Name: uuid, Console: filepath.Join(n.instanceDir(uuid), "console.log")}.WaitConsole(t, virt.Banner) // before, it is deaf
 

@@ -23,6 +23,9 @@ const (
 	// maxAttempts bounds how often a message is sent again after the broker
 	// closed the channel or connection under it: the message may be the cause.
 	maxAttempts = 5
+	// maxName is how many bytes a name or key may have in AMQP (4.2.5.3, short
+	// strings). amqp091 ends the connection over a longer one.
+	maxName = 255
 )
 
 // outgoing is a message on its way to the broker.
@@ -231,6 +234,9 @@ func (s *sender) publishAll(batch []*outgoing) error {
 // message is among the pending ones.
 func (s *sender) publish(m *outgoing) error {
 	switch {
+	case len(m.key) > maxName: // a request may name any queue for its answer
+		m.done(fmt.Errorf("AMQP has no names of %d bytes", len(m.key)))
+		return nil
 	case time.Now().After(m.deadline):
 		m.done(context.DeadlineExceeded)
 		return nil

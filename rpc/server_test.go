@@ -119,6 +119,28 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// TestNamesThatAreTooLong: neither the answer to a request that names a queue that
+// cannot be, nor a call to a host that cannot be, costs us the session.
+func TestNamesThatAreTooLong(t *testing.T) {
+	n := run(t, nil)
+	n.Serve("compute", echo).Start()
+	p := n.up(t).peer(t)
+	before := n.State().Since
+	long := strings.Repeat("x", maxName+1)
+	p.send(map[string]any{"method": "echo", "version": "6.0", "args": map[string]any{"value": 1}, "_msg_id": newHexID(), "_unique_id": newHexID(), "_reply_q": long})
+	eventually(t, "the answer to be dropped", func() bool { return len(n.logged(logrus.ErrorLevel)) == 1 })
+	to := n.target()
+	to.Server = long
+	if a := <-n.ask(t.Context(), to); a.err == nil {
+		t.Error("a call to a host that cannot be was answered")
+	}
+	p.call(map[string]any{"method": "echo", "version": "6.0", "args": map[string]any{"value": 1}})
+	p.answer()
+	if now := n.State(); !now.Up || now.Since != before {
+		t.Errorf("the session that began at %s is %+v", before, now)
+	}
+}
+
 func TestDuplicatesAreDropped(t *testing.T) {
 	n := run(t, nil)
 	var calls atomic.Int32

@@ -15,7 +15,7 @@ const (
 // alone.
 func opCacheImages(*Agent) operation {
 	return operation{
-		method: "cache_images",
+		method: "cache_images", hostwide: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			var ids []string
 			if err := t.req.Arg("image_ids", &ids); err != nil {

@@ -16,7 +16,7 @@ import (
 // POST /os-server-external-events. It wakes the operations that wait for them and refreshes what they change.
 func opExternalEvent(*Agent) operation {
 	return operation{
-		method: "external_instance_event",
+		method: "external_instance_event", hostwide: true,
 		do: func(_ context.Context, t *task) (any, error) {
 			instances, err := instancesByUUID(t.req)
 			if err != nil {

@@ -15,7 +15,7 @@ const uptimeLimit = 10 * time.Second
 // opHostUptime answers os-hypervisors uptime with the line of uptime(1), which is what Nova's API parses.
 func opHostUptime(*Agent) operation {
 	return operation{
-		method: "get_host_uptime",
+		method: "get_host_uptime", hostwide: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			ctx, cancel := context.WithTimeout(ctx, uptimeLimit)
 			defer cancel()
@@ -34,7 +34,7 @@ func opHostUptime(*Agent) operation {
 // the scheduler away. Enabling it ends a drain: it says that the host is to take guests.
 func opSetHostEnabled(*Agent) operation {
 	return operation{
-		method: "set_host_enabled",
+		method: "set_host_enabled", hostwide: true,
 		do: func(ctx context.Context, t *task) (any, error) {
 			var enabled bool
 			if err := t.req.Arg("enabled", &enabled); err != nil {
@@ -64,7 +64,7 @@ func opHostMaintenance(*Agent) operation { return notSupported("host_maintenance
 // notSupported answers a method that no libvirt host has, as Nova's own node does.
 func notSupported(method string) operation {
 	return operation{
-		method: method,
+		method: method, hostwide: true,
 		do: func(context.Context, *task) (any, error) {
 			return nil, nova.NotImplemented(method)
 		},

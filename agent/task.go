@@ -49,7 +49,7 @@ func (a *Agent) newTask(op operation, r *rpc.Request) (*task, error) {
 			return nil, fmt.Errorf("%s: argument instance: %w", op.method, err)
 		}
 		t.log = t.log.WithField("instance", t.inst.UUID())
-	} else if op.queued || op.event != "" {
+	} else if !op.hostwide {
 		return nil, fmt.Errorf("%s: argument instance is missing", op.method)
 	}
 	return t, nil

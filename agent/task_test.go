@@ -10,9 +10,9 @@ import (
 	"bolide/rpc/nova"
 )
 
-// TestInstancesThatAreRefused: a request cannot name what is no instance, nor one of another host's where that has no
-// business here.
-func TestInstancesThatAreRefused(t *testing.T) {
+// here is a node of which only requests are read.
+func here(t *testing.T) (*Agent, nova.Profile) {
+	t.Helper()
 	profile, err := nova.ProfileOf("zed")
 	if err != nil {
 		t.Fatal(err)
@@ -21,6 +21,28 @@ func TestInstancesThatAreRefused(t *testing.T) {
 	cfg.Default.Host = "here"
 	a := &Agent{cfg: cfg, log: quiet(), conductor: nova.NewConductor(newRecorder(), profile, "here")}
 	a.reloadable.Store(cfg)
+	return a, profile
+}
+
+// TestRequestsOfNoInstance: only what concerns the host may name none.
+func TestRequestsOfNoInstance(t *testing.T) {
+	a, _ := here(t)
+	for _, build := range operations {
+		op := build(a)
+		if op.hostwide {
+			continue
+		}
+		_, err := a.newTask(op, &rpc.Request{Method: op.method, Args: map[string]json.RawMessage{}})
+		if err == nil || !strings.Contains(err.Error(), "argument instance is missing") {
+			t.Errorf("%s: %v", op.method, err)
+		}
+	}
+}
+
+// TestInstancesThatAreRefused: a request cannot name what is no instance, nor one of another host's where that has no
+// business here.
+func TestInstancesThatAreRefused(t *testing.T) {
+	a, profile := here(t)
 	const id = "d0a1f5a8-9c1e-4c9b-8f51-4a3b0c2d1e0f"
 	for _, c := range []struct {
 		name, id, host string

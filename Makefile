@@ -5,6 +5,7 @@ GO ?= go
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 LINT := build/tools/golangci-lint-$(lastword $(subst @, ,$(GOLANGCI)))
 FUZZTIME ?= 20s
+HOSTILE ?= 1m
 CLOUD := build/cloud
 NODE ?= bolide
 OPS ?=
@@ -60,7 +61,8 @@ test-openstack: build/bolide $(CLOUD) | deps-openstack deps-peer ## drive Bolide
 
 test-faults: | deps-test deps-demo ## break the node and all it needs, and say after how long it works again (35 minutes)
 	$(GO) test -count=1 -timeout 20m ./agent -run TestBrokenSteps -every-step
-	$(GO) test -count=1 -timeout 60m ./test/faults -v -faults.all
+	$(GO) test -count=1 -timeout 5m ./rpc -v -run TestStorm -storm
+	$(GO) test -count=1 -timeout 90m ./test/faults -v -faults.all -faults.hostile $(HOSTILE)
 
 test-moves: | deps-test ## move guests between two hosts while agents and libvirtds are killed and the link is cut, 50 times (5 minutes)
 	$(GO) test -count=1 -timeout 40m ./test/moves -v -migrations 50

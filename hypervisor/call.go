@@ -19,6 +19,9 @@ type call struct {
 	link  *link         // the shared connection, when the call is made on it
 }
 
+// hungGuestLimit is how long a question about a guest may take for which another call hangs.
+const hungGuestLimit = 5 * time.Second
+
 // unlimited is the limit of calls that take as long as their context allows.
 const unlimited time.Duration = -1
 
@@ -136,8 +139,12 @@ func askOnce[T any](ctx context.Context, h *Host, c call, f func(*libvirt.Connec
 	return value, err
 }
 
-// askGuest puts a question about one guest to libvirtd.
+// askGuest puts a question about one guest to libvirtd. Where a call hangs for the guest, libvirtd may hold the guest's
+// lock, and this question hangs as well: it is not waited for as long again.
 func askGuest[T any](ctx context.Context, h *Host, c call, f func(*libvirt.Domain) (T, error)) (T, error) {
+	if c.limit == 0 && h.hung.has(c.guest) {
+		c.limit = min(hungGuestLimit, h.opts.CallTimeout)
+	}
 	return ask(ctx, h, c, func(conn *libvirt.Connect) (T, error) { return withGuest(ctx, conn, c.guest, f) })
 }
 

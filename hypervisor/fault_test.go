@@ -251,6 +251,31 @@ func TestHungGuest(t *testing.T) {
 	}
 }
 
+// TestQuestionsAboutAHungGuest: after a call that hangs for a guest, questions about it are given up sooner.
+func TestQuestionsAboutAHungGuest(t *testing.T) {
+	d := virt.Start(t)
+	h := connect(t, d, Options{CallTimeout: time.Minute})
+	g := boot(t, h, d, virt.GuestOptions{})
+	if err := d.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Thaw(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := h.Suspend(within(t, time.Second), g.UUID); err == nil {
+		t.Fatal("a frozen libvirtd answers")
+	}
+	began := time.Now()
+	if _, err := h.Guest(within(t, time.Minute), g.UUID); !errors.Is(err, ErrTimeout) {
+		t.Errorf("a question about the guest: %v", err)
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it is given up after %s", took)
+	}
+}
+
 // TestReconnectsLeaveNothing: connections that broke are closed here too.
 func TestReconnectsLeaveNothing(t *testing.T) {
 	d := virt.Start(t)

@@ -34,6 +34,13 @@ func (h *hungCalls) count() int {
 	return h.total
 }
 
+// has reports whether a call hangs for the guest.
+func (h *hungCalls) has(guest string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.guests[guest] != nil
+}
+
 // admit waits until no call hangs for the guest, and refuses when too many hang in
 // all. An empty guest is about no guest in particular.
 func (h *hungCalls) admit(ctx context.Context, guest string) error {

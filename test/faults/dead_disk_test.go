@@ -87,6 +87,12 @@ func TestDeadDisk(t *testing.T) {
 	size, before, began := g.logSize(), g.reports(), time.Now()
 	disk.signal(syscall.SIGSTOP)
 	g.must(g.Act(g.ctx(), dead, "reboot", map[string]string{"type": "HARD"}))
+	g.must(Until(g.ctx(), settleLimit, func() error {
+		if !strings.Contains(g.logSince(size), "does not answer; its figures stay") {
+			return errors.New("nothing is said of disks that cannot be measured")
+		}
+		return nil
+	}))
 	built := g.boot()
 	g.must(g.Act(g.ctx(), other, "createImage", map[string]string{"name": "snap"}))
 	g.await(other, "ACTIVE")
@@ -94,13 +100,7 @@ func TestDeadDisk(t *testing.T) {
 	g.await(other, "ACTIVE")
 	g.must(g.Delete(g.ctx(), built))
 	g.await(built, "DELETED") // what is left of it cannot be asked of libvirtd, whose list of guests waits as well
-	g.must(Until(g.ctx(), settleLimit, func() error {
-		if !strings.Contains(g.logSince(size), "does not answer; its figures stay") {
-			return errors.New("nothing is said of disks that cannot be measured")
-		}
-		return nil
-	}))
-	g.must(Until(g.ctx(), 4*settleLimit, func() error {
+	g.must(Until(g.ctx(), 2*settleLimit, func() error {
 		if g.faults(dead) == "" {
 			return errors.New("the reboot of the guest without disk has no fault yet")
 		}

@@ -6,6 +6,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 LINT := build/tools/golangci-lint-$(lastword $(subst @, ,$(GOLANGCI)))
 FUZZTIME ?= 20s
 HOSTILE ?= 1m
+CYCLES ?= 10
 CLOUD := build/cloud
 NODE ?= bolide
 OPS ?=
@@ -59,10 +60,10 @@ test: | deps-test deps-demo ## every test that needs no OpenStack; starts its ow
 test-openstack: build/bolide $(CLOUD) | deps-openstack deps-peer ## drive Bolide through the API of a real OpenStack (OPS="build delete", NODE=nova)
 	$(CLOUD) --node $(NODE) test $(OPS)
 
-test-faults: | deps-test deps-demo ## break the node and all it needs, and say after how long it works again (35 minutes)
+test-faults: | deps-test deps-demo ## break the node and all it needs, and say after how long it works again (40 minutes; HOSTILE=10m CYCLES=1000 for longer)
 	$(GO) test -count=1 -timeout 20m ./agent -run TestBrokenSteps -every-step
 	$(GO) test -count=1 -timeout 5m ./rpc -v -run TestStorm -storm
-	$(GO) test -count=1 -timeout 90m ./test/faults -v -faults.all -faults.hostile $(HOSTILE)
+	$(GO) test -count=1 -timeout 4h ./test/faults -v -faults.all -faults.hostile $(HOSTILE) -faults.cycles $(CYCLES)
 
 test-moves: | deps-test ## move guests between two hosts while agents and libvirtds are killed and the link is cut, 50 times (5 minutes)
 	$(GO) test -count=1 -timeout 40m ./test/moves -v -migrations 50

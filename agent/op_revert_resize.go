@@ -104,7 +104,7 @@ func (t *task) sharedWith(ctx context.Context, host string) (bool, error) {
 // opCheckSharedStorage tells another host whether this one sees a file of its.
 func opCheckSharedStorage(*Agent) operation {
 	return operation{
-		method: "check_instance_shared_storage", foreign: true,
+		method: "check_instance_shared_storage", foreign: true, hostwide: true,
 		do: func(_ context.Context, t *task) (any, error) {
 			var data struct {
 				Filename string `json:"filename"`

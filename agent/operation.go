@@ -30,7 +30,7 @@ type operation struct {
 	clearsTask    bool  // a failure clears the task state, so that the user may try again
 	keepsFault    bool  // a failure is stored as the instance's fault
 	foreign       bool  // the instance may be another host's: it comes, or has left
-	hostwide      bool  // concerns the host: names no instance
+	hostwide      bool  // concerns the host: it may name no instance
 
 	do func(ctx context.Context, t *task) (any, error)
 }

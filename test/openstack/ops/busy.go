@@ -1,13 +1,16 @@
 package ops
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/gophercloud/gophercloud/v2"
 	"golang.org/x/sync/errgroup"
 
 	"bolide/test/openstack/api"
@@ -39,7 +42,7 @@ func (s *Session) twoAtOnce(ctx context.Context) error {
 		) {
 			if err == nil {
 				taken++
-			} else if !refused(err) {
+			} else if !refused(err) && !lostRace(err) {
 				return err
 			}
 		}
@@ -57,6 +60,15 @@ func (s *Session) twoAtOnce(ctx context.Context) error {
 		}
 		return s.attachTwiceAndReboot(ctx, id)
 	})
+}
+
+// lostRace says whether another request reached the instance's record after Nova's
+// API had read it and before it wrote: it has no better answer to that than an error
+// of its own.
+func lostRace(err error) bool {
+	var unexpected gophercloud.ErrUnexpectedResponseCode
+	return errors.As(err, &unexpected) && unexpected.Actual == http.StatusInternalServerError &&
+		bytes.Contains(unexpected.Body, []byte("UnexpectedTaskStateError"))
 }
 
 // haveEnded waits until this many actions of these names have ended, however.
@@ -121,11 +133,11 @@ func (s *Session) attachTwiceAndReboot(ctx context.Context, id string) error {
 	for _, err := range ended[:2] {
 		if err == nil {
 			want++
-		} else if !refused(err) {
+		} else if !refused(err) && !lostRace(err) {
 			return err
 		}
 	}
-	if err := ended[2]; err != nil && !refused(err) {
+	if err := ended[2]; err != nil && !refused(err) && !lostRace(err) {
 		return err
 	}
 	if err := s.settled(ctx, id, api.Active()); err != nil {

@@ -41,7 +41,8 @@ func newQueues(life context.Context) *queues {
 }
 
 // add puts a job at the end of the instance's queue and returns at once. The returned channel is closed when the
-// job has run. A job always runs, with a cancelled context if need be, so that who waits for it gets an answer.
+// job has run and has left the queue. A job always runs, with a cancelled context if need be, so that who waits for it
+// gets an answer.
 func (q *queues) add(instance string, j *job) (<-chan struct{}, error) {
 	j.done, j.queued = make(chan struct{}), time.Now()
 	q.mu.Lock()
@@ -74,17 +75,19 @@ func (q *queues) drain(instance string) {
 
 		j.run(ctx)
 		cancel(nil)
-		close(j.done)
 
 		q.mu.Lock()
 		rest := q.byID[instance][1:]
 		if len(rest) == 0 {
 			delete(q.byID, instance)
-			q.mu.Unlock()
+		} else {
+			q.byID[instance] = rest
+		}
+		q.mu.Unlock()
+		close(j.done) // not before: who waited for it finds the instance free
+		if len(rest) == 0 {
 			return
 		}
-		q.byID[instance] = rest
-		q.mu.Unlock()
 	}
 }
 

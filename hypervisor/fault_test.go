@@ -94,7 +94,7 @@ func TestRecovery(t *testing.T) {
 		drainEvents(events)
 		var wg sync.WaitGroup
 		stop := make(chan struct{})
-		for range 8 {
+		for range 2 { // libvirt 9.0's client can crash where many threads wait on one connection that breaks (CVE-2024-4418)
 			wg.Go(func() {
 				for {
 					select {

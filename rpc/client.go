@@ -171,11 +171,7 @@ func (l *Link) takeReply(_ context.Context, d *amqp.Delivery) {
 }
 
 func readReply(d *amqp.Delivery) (*reply, error) {
-	b, err := body(d)
-	if err != nil {
-		return nil, err
-	}
-	inner, err := openEnvelope(b)
+	inner, err := innerMessage(d)
 	if err != nil {
 		return nil, err
 	}

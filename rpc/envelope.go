@@ -20,6 +20,15 @@ const envelopeVersion = "2.0"
 // well below 1 MiB.
 const maxMessage = 16 << 20
 
+// innerMessage returns the message that a delivery's envelope holds.
+func innerMessage(d *amqp.Delivery) ([]byte, error) {
+	b, err := body(d)
+	if err != nil {
+		return nil, err
+	}
+	return openEnvelope(b)
+}
+
 // body returns the uncompressed content of a delivery. A publisher that sets
 // kombu_compression says so in a header.
 func body(d *amqp.Delivery) ([]byte, error) {

@@ -123,11 +123,7 @@ func (s *Server) begin() {
 }
 
 func readRequest(d *amqp.Delivery) (*Request, error) {
-	b, err := body(d)
-	if err != nil {
-		return nil, err
-	}
-	inner, err := openEnvelope(b)
+	inner, err := innerMessage(d)
 	if err != nil {
 		return nil, err
 	}
